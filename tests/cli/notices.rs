@@ -267,7 +267,8 @@ mod over_the_network {
         let mut world = world("");
         let receivers = format!(
             "[notify]\non = 'success'\n[notify.slow]\nwebhook = '{}'\n[notify.broken]\nwebhook = '{}'\n[notify.moved]\n\
-             webhook = '{}'\ntoken = '$TOKEN'\n[notify.away]\nwebhook = 'http://127.0.0.1:1/'\n[notify.good]\nwebhook = \
+             webhook = '{}'\ntoken = '$TOKEN'\n[notify.away]\nwebhook = 'http://127.0.0.1:1/'\n[notify.good]\n\
+             webhook = \
              '{}'\n",
             http(&sink, "slow/hunter2"),
             http(&sink, "mode/hunter2"),
