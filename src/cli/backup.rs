@@ -8,11 +8,13 @@ use super::backup_args::BackupArgs;
 use super::backup_round::Round;
 use super::backup_set::{back_up, open};
 use super::copies::{self, Copying};
-use super::{Context, Outcome, keyless};
+use super::{Context, Outcome, keyless, remedy};
 use crate::failure::{Failure, FailureKind, is_interruption};
+use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
 use crate::ops::backup::Made;
+use crate::ops::explain::explain;
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::report;
@@ -27,6 +29,8 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
 }
 
 fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    context.round.is_silent = args.dry_run;
+    context.round.is_final = matches!(args.kind.into(), Kind::Final);
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
     let chosen = chosen(args, context)?;
@@ -53,8 +57,11 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
+        let name = set.set.to_string();
         match back_up(args, context, &mut store, &mut round, set) {
             Ok(done) => {
+                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
+                context.round.backed_up(&done.document, is_damaged);
                 problems |= done.outcome != Outcome::Done;
                 // Of thousands, only what is needed stays in memory.
                 if is_json || !is_joint {
@@ -65,13 +72,18 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             // One failed set does not stop the others; a signal does.
             Err(error) if several && !is_interruption(&error) => {
                 failed += 1;
+                note_failed(&name, &error, context);
                 super::exit::report(&error, &context.typed, &mut context.ui);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                note_failed(&name, &error, context);
+                return Err(error);
+            }
         }
     }
     problems |= round.report(args.choice.set.as_ref(), context)? != Outcome::Done;
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
+    context.round.copied(&copies);
     // After the copies, so that no archive is removed that a further store still lacks.
     for (document, made) in documents.iter_mut().zip(made) {
         if let (Some(store), Backup::Made(document), Some(made)) = (&store, document, made) {
@@ -125,6 +137,12 @@ fn chosen(args: &BackupArgs, context: &Context) -> Result<Vec<Chosen>, Failure> 
         Err(failure) if failure.kind == FailureKind::NoDatabase && args.if_exists && !is_broken => Ok(Vec::new()),
         chosen => chosen,
     }
+}
+
+fn note_failed(set: &str, error: &anyhow::Error, context: &mut Context) {
+    let failure = explain(error);
+    let hint = failure.remedy.as_ref().map(|remedy| remedy::hint(remedy, &context.typed));
+    context.round.failed(set, &failure, hint);
 }
 
 /// Brings the further stores up to date. The backups themselves are complete, whatever happens here.

@@ -102,6 +102,13 @@ pub struct BackupArgs {
     pub(super) busy_timeout: Duration,
 }
 
+impl BackupArgs {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.dry_run
+    }
+}
+
 #[derive(clap::ValueEnum, Debug, Clone, Copy)]
 pub(super) enum KindArg {
     Manual,

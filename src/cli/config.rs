@@ -10,7 +10,7 @@ use super::settings::FILE_NAME;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, Outcome};
-use crate::config::{EXAMPLE, Key, Origin};
+use crate::config::{EXAMPLE, Key, Origin, Way};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{HostLabel, printable};
 use crate::platform::{self, parent, sync_folder};
@@ -136,6 +136,19 @@ fn rows(context: &Context) -> Vec<Row> {
             value: Some(SettingValue::Text(copy.location.to_string())),
             shown: printable(&copy.location.to_string()).into_owned(),
             origin: effective.copy_origin(&copy.name).clone(),
+            machine: None,
+        });
+    }
+    for receiver in &context.settings.receivers {
+        let on: Vec<&str> = receiver.on.iter().map(|event| event.as_str()).collect();
+        let is_switch = matches!(receiver.way, Way::Healthchecks { .. });
+        let on = if is_switch { "every backup".to_owned() } else { on.join(", ") };
+        let shown = format!("{}: {on}", receiver.way);
+        rows.push(Row {
+            key: format!("notify.{}", receiver.name),
+            value: Some(SettingValue::Text(shown.clone())),
+            shown,
+            origin: effective.receiver_origin(&receiver.name).clone(),
             machine: None,
         });
     }

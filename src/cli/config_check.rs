@@ -8,7 +8,7 @@ use super::stores::{access, is_below};
 use super::table::{Column, Table};
 use super::tested::Tested;
 use super::{Context, Outcome, text};
-use crate::config::{EachSettings, Key, Origin};
+use crate::config::{EachSettings, Key, Origin, Secret};
 use crate::database::probe;
 use crate::failure::{Failure, FailureKind};
 use crate::names::printable;
@@ -111,6 +111,27 @@ fn tests(context: &Context) -> Vec<Tested> {
             }
             Location::Folder(root) => test_folder_store(what, root, context),
             remote => test_remote(what, remote, context),
+        });
+    }
+    tested.extend(test_receivers(context));
+    tested
+}
+
+/// Tests whether the files with what a receiver of notices needs can be read. `notify test` tests the rest.
+fn test_receivers(context: &Context) -> Vec<Tested> {
+    let mut tested = Vec::new();
+    for receiver in &context.settings.receivers {
+        let what = format!("notify.{}", receiver.name);
+        let unread = receiver.way.secrets().into_iter().find_map(|(key, secret)| match secret {
+            Secret::File(path) => fs::File::open(path).err().map(|cause| (key, path, cause)),
+            _ => None,
+        });
+        tested.push(match unread {
+            Some((key, path, cause)) => {
+                let message = format!("cannot read {key}_file {}: {cause}", quoted(path));
+                Tested::bad(what, Failure::usage(message, "let this user read it").into())
+            }
+            None => Tested::good(what, format!("{} can be used; `heirloom notify test` tries it", receiver.way)),
         });
     }
     tested

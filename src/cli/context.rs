@@ -10,6 +10,7 @@ use chrono_tz::Tz;
 use super::encryption;
 use super::invocation::Invocation;
 use super::record::Record;
+use super::round::{Notices, Round};
 use super::settings::{Configuration, variable};
 use super::store_names::{ALL, MAIN, named};
 use super::stores::{Scene, Stores};
@@ -73,6 +74,10 @@ pub struct Context {
     pub failure_hook_ran: bool,
     /// The listing of a store, for a restore of many sets.
     listing: Option<(Location, BySet)>,
+    /// What this run did, for notices.
+    pub round: Round,
+    /// What is sent at the end.
+    pub notices: Notices,
 }
 
 impl Context {
@@ -147,6 +152,8 @@ impl Context {
             records: Vec::new(),
             failure_hook_ran: false,
             listing: None,
+            round: Round::default(),
+            notices: Notices::default(),
         })
     }
 

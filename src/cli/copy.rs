@@ -86,6 +86,8 @@ pub(super) fn run(args: &CopyArgs, context: &mut Context) -> anyhow::Result<Outc
         let Copying { documents, outcome, damaged } = copies::copy(&source, &targets, named, context)?;
         (documents, outcome, damaged)
     };
+    context.round.is_silent = args.dry_run;
+    context.round.copied(&documents);
     let mut repaired = Vec::new();
     if !args.dry_run && named.is_none() && args.from == MAIN {
         let (found, repairing) = copies::repair(&source, &damaged, context)?;

@@ -68,7 +68,11 @@ impl HealthArgs {
 }
 
 pub(super) fn run(args: &HealthArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    match report(args, context).and_then(|report| print(args, &report, context)) {
+    match report(args, context).and_then(|report| {
+        context.round.is_silent = args.databases_only;
+        context.round.judged(&report);
+        print(args, &report, context)
+    }) {
         Err(error) if args.nagios && !is_interruption(&error) => Ok(Outcome::Found(unknown(&error, &mut context.ui))),
         other => other,
     }

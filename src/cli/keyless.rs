@@ -30,6 +30,7 @@ pub(super) fn backup(result: anyhow::Result<Outcome>, context: &mut Context) -> 
     };
     let warning = text(variable, location, "nothing was backed up");
     context.ui.warning(&warning);
+    context.round.nothing_saved(&warning, 17);
     if context.ui.is_json() {
         let (outcome, store) = (BackupOutcome::SkippedNoKey, location.to_owned());
         let skipped = SkippedNoKey { outcome, store, variable: variable.to_owned(), warning };

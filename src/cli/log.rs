@@ -9,9 +9,12 @@ use super::record::Record;
 use super::table::{Column, Table};
 use super::ui::Tone;
 use super::{Context, text};
+use crate::config::Detail;
 use crate::failure::Failure;
 use crate::names::printable;
 use crate::report::log::{Activity, Log};
+use crate::report::notice::{NoticeLog, NoticeLogEntry};
+use crate::workspace::notices::Delivered;
 
 /// Show the activity log
 ///
@@ -21,6 +24,7 @@ use crate::report::log::{Activity, Log};
 #[command(after_help = "Examples:
   heirloom log
   heirloom log --since 7d --failed
+  heirloom log --notices
 
 Exit codes: 0 done; 16 store unreachable")]
 pub struct LogArgs {
@@ -30,11 +34,17 @@ pub struct LogArgs {
     /// Only entries that failed or found problems
     #[arg(long)]
     failed: bool,
+    /// What was sent to the receivers of notices instead, and what waits to be sent
+    #[arg(long)]
+    notices: bool,
 }
 
 pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let store = context.store()?;
     let since = args.since.as_deref().map(|text| since(text, context.now)).transpose()?;
+    if args.notices {
+        return notices(args, since, context);
+    }
+    let store = context.store()?;
     let entries = store.workspace().activities(since, args.failed)?;
     if context.ui.is_json() {
         context.ui.document(&Log { store: store.location(), activities: entries });
@@ -72,6 +82,48 @@ pub(super) fn run(args: &LogArgs, context: &mut Context) -> anyhow::Result<Outco
         ]);
     }
     context.ui.table(&table);
+    Ok(Outcome::Done)
+}
+
+/// Prints the history of notices; with `--failed` what was not delivered.
+fn notices(args: &LogArgs, since: Option<DateTime<Utc>>, context: &mut Context) -> anyhow::Result<Outcome> {
+    let history = super::notices::open(context)?.history(since)?;
+    let history = history.into_iter().filter(|entry| !args.failed || entry.state != "sent");
+    let entries: Vec<NoticeLogEntry> = history
+        .map(|Delivered { notice, receiver, state, tries, answer }| NoticeLogEntry {
+            receiver,
+            state,
+            tries,
+            answer,
+            notice,
+        })
+        .collect();
+    if context.ui.is_json() {
+        context.ui.document(&NoticeLog { notices: entries });
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(&[
+        Column::new("AGE").right(),
+        Column::new("TIME").drop(2),
+        Column::new("RECEIVER"),
+        Column::new("STATE"),
+        Column::new("NOTICE").wrap(),
+        Column::new("ANSWER").wrap().drop(1),
+    ]);
+    for entry in &entries {
+        let tone = if entry.state == "sent" { Tone::Good } else { Tone::Bad };
+        table.row([
+            text::short_age(entry.notice.at, context.now),
+            entry.notice.at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            entry.receiver.clone(),
+            context.ui.paint(tone, &entry.state),
+            entry.notice.title(Detail::Full),
+            entry.answer.clone().unwrap_or_else(|| "-".into()),
+        ]);
+    }
+    if !table.is_empty() {
+        context.ui.table(&table);
+    }
     Ok(Outcome::Done)
 }
 

@@ -37,6 +37,8 @@ mod latest;
 mod list;
 mod log;
 mod neighbours;
+mod notices;
+mod notify;
 mod pending;
 mod pin;
 mod record;
@@ -54,6 +56,7 @@ mod restore_text;
 mod retain;
 mod retain_text;
 mod rotate;
+mod round;
 mod run;
 mod run_args;
 mod run_job;
@@ -164,6 +167,7 @@ pub enum Command {
     Run(run_args::RunArgs),
     Key(key::KeyArgs),
     Schedule(schedule::ScheduleArgs),
+    Notify(notify::NotifyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -203,7 +207,9 @@ pub fn main() -> u8 {
         }
     };
     let result = dispatch(&cli.command, &mut context);
-    exit::finish(result, &typed, &mut context.ui)
+    let code = exit::finish(result, &typed, &mut context.ui);
+    notices::send(&mut context);
+    code
 }
 
 /// Parses the command line, and keeps what was typed.
@@ -242,7 +248,12 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
-        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) | Command::Status(_) => {}
+        Command::Config(_)
+        | Command::Completions(_)
+        | Command::Health(_)
+        | Command::Key(_)
+        | Command::Notify(_)
+        | Command::Status(_) => {}
         // It takes them back itself.
         Command::Run(_) => {}
         Command::Restore(args) if args.is_undo() => {}
@@ -259,6 +270,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
             pending::send(context, pending::WAIT)
         }
         _ => {}
+    }
+    if matches!(command, Command::Backup(args) if !args.is_read_only()) {
+        notices::begin(context);
     }
     let (name, result) = match command {
         Command::Backup(args) => ("backup", backup::run(args, context)),
@@ -280,12 +294,17 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Copy(args) => return copy::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
         Command::Status(args) => return status::run(args, context),
-        Command::Health(args) => return health::run(args, context),
+        Command::Health(args) => {
+            let result = health::run(args, context);
+            notices::note("health", &result, started, context);
+            return result;
+        }
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),
         Command::Key(args) => return key::run(args, context),
         Command::Store(args) => return store::run(args, context),
         Command::Schedule(args) => return schedule::run(args, context),
+        Command::Notify(args) => return notify::run(args, context),
         Command::Config(args) => return config::run(args, context),
         Command::Log(args) => return log::run(args, context),
         Command::Completions(args) => return completions::run(args, context),
@@ -306,6 +325,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     context.stores.settle(&context.ui);
     if let Err(error) = &result {
         hooks::on_failure(name, error, context);
+    }
+    if notices::COMMANDS.contains(&name) {
+        notices::note(name, &result, started, context);
     }
     log::write(name, &result, started, context);
     result

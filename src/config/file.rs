@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::copies::FileCopy;
+use super::notify::{Event, FileReceiver};
 use super::value::{not, parsed};
 use super::variables::expand;
 use super::{Key, Origin, Pattern, Problem, Settings, ShrinkWatch, Value};
@@ -30,6 +31,10 @@ pub struct FileLayer {
     pub(super) each: Vec<FileEach>,
     /// The further stores, in the order of the file.
     pub(super) copies: Vec<FileCopy>,
+    /// Who hears of what, in the order of the file.
+    pub(super) receivers: Vec<FileReceiver>,
+    /// What receivers hear of that choose nothing, if it is set.
+    pub(super) notify_on: Option<Vec<Event>>,
     /// How sets watch for shrinks, if they set it.
     pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
 }
@@ -72,6 +77,8 @@ impl FileLayer {
                 databases: Vec::new(),
                 each: Vec::new(),
                 copies: Vec::new(),
+                receivers: Vec::new(),
+                notify_on: None,
                 shrinks: Vec::new(),
             },
             problems: Vec::new(),
@@ -121,7 +128,11 @@ impl Reader {
     }
 
     pub(super) fn problem(&mut self, span: Range<usize>, key: String, message: String) {
-        let place = self.layer.origin(self.line(span), Vec::new());
+        self.problem_at(self.line(span), key, message);
+    }
+
+    pub(super) fn problem_at(&mut self, line: usize, key: String, message: String) {
+        let place = self.layer.origin(line, Vec::new());
         self.problems.push(Problem { place: Some(place.into()), key, message, remedy: None });
     }
 
@@ -143,6 +154,8 @@ impl Reader {
                 self.sets(value);
             } else if section == "copies" {
                 self.copies(value);
+            } else if section == "notify" {
+                self.notify(value);
             } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section)
             {
                 self.setting(key, name, value);
@@ -151,7 +164,7 @@ impl Reader {
             } else {
                 let top = Key::ALL.iter().filter(|key| key.section().is_empty()).map(|key| key.name());
                 let sections = Key::ALL.iter().map(|key| key.section()).filter(|section| !section.is_empty());
-                let sections = sections.chain(["sets", "copies"]).chain(top);
+                let sections = sections.chain(["sets", "copies", "notify"]).chain(top);
                 let message = unknown("is not a section", section, sections, |key| key.name() == section);
                 self.problem(name.span(), shown(section), message);
             }

@@ -56,6 +56,7 @@ pub struct Effective {
     databases: BTreeMap<(Name, Name), Origin>,
     copy_origins: BTreeMap<Name, Origin>,
     each_origins: BTreeMap<Name, Origin>,
+    receiver_origins: BTreeMap<Name, Origin>,
     /// The origin of `default_database`.
     pub default_database: Origin,
     /// Why `DATABASE_PATH` or `DATABASE_URL` cannot be used. A problem only for a command that needs it: an
@@ -91,6 +92,11 @@ impl Effective {
         self.copy_origins.get(copy).unwrap_or(&Origin::Default)
     }
 
+    /// Returns the origin of a receiver of notices.
+    pub fn receiver_origin(&self, receiver: &Name) -> &Origin {
+        self.receiver_origins.get(receiver).unwrap_or(&Origin::Default)
+    }
+
     /// Returns the origin of a database of a set.
     pub fn database_origin(&self, set: &Name, database: &Name) -> &Origin {
         let of_pattern = || self.settings.each_of(set).map(|each| self.each_origin(&each.name));
@@ -113,6 +119,7 @@ impl Layers<'_> {
             databases: BTreeMap::new(),
             copy_origins: BTreeMap::new(),
             each_origins: BTreeMap::new(),
+            receiver_origins: BTreeMap::new(),
             default_database: Origin::Default,
             refused_database: None,
             warnings: Vec::new(),
@@ -150,6 +157,15 @@ impl Layers<'_> {
                 Ok((copy, origin)) => {
                     effective.copy_origins.insert(copy.name.clone(), origin);
                     effective.settings.copies.push(copy);
+                }
+                Err(problem) => effective.problems.push(problem),
+            }
+        }
+        for receiver in self.file.iter().flat_map(|file| &file.receivers) {
+            match self.receiver(receiver) {
+                Ok((receiver, origin)) => {
+                    effective.receiver_origins.insert(receiver.name.clone(), origin);
+                    effective.settings.receivers.push(receiver);
                 }
                 Err(problem) => effective.problems.push(problem),
             }

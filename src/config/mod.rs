@@ -17,6 +17,8 @@ mod file;
 mod hooks;
 mod key;
 mod layers;
+mod notify;
+mod notify_tables;
 mod origin;
 mod programs;
 mod run;
@@ -45,6 +47,7 @@ pub use file::FileLayer;
 pub use hooks::HookSettings;
 pub use key::Key;
 pub use layers::{Effective, Flag, Layers, Look};
+pub use notify::{Detail, Event, Hidden, MailSecurity, MailServer, Receiver, Secret, Way, check_address};
 pub use origin::{Origin, Problem};
 pub use run::{RestoreAtStart, RunSettings};
 pub use schedule::ScheduleSettings;
@@ -100,6 +103,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What is run before and after backups and restores.
     pub hooks: HookSettings,
+    /// Who hears of what, in the order of the file.
+    pub receivers: Vec<Receiver>,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
     pub time_zone: Tz,
 }
@@ -232,6 +237,7 @@ impl Default for Settings {
             health: HealthSettings::default(),
             run: RunSettings::default(),
             hooks: HookSettings::default(),
+            receivers: Vec::new(),
             time_zone: Tz::UTC,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Key, Problem, Settings};
+use super::{Key, Problem, Secret, Settings, Way};
 use crate::failure::Remedy;
 use crate::store_url::Service;
 use crate::text::quoted;
@@ -16,7 +16,15 @@ impl Settings {
         let remotes =
             self.copies.iter().filter(|copy| copy.location.url().is_some_and(|url| runs_a_program(url.service)));
         let hooks = Key::HOOKS.into_iter().filter(|key| key.get(self).is_some());
-        remotes.map(|copy| format!("copies.{}.url", copy.name)).chain(hooks.map(|key| key.to_string())).collect()
+        let mut keys: Vec<String> =
+            remotes.map(|copy| format!("copies.{}.url", copy.name)).chain(hooks.map(|key| key.to_string())).collect();
+        for receiver in &self.receivers {
+            keys.extend(matches!(receiver.way, Way::Command(_)).then(|| format!("notify.{}.command", receiver.name)));
+            let secrets = receiver.way.secrets().into_iter();
+            let commands = secrets.filter(|(_, secret)| matches!(secret, Secret::Command(_)));
+            keys.extend(commands.map(|(key, _)| format!("notify.{}.{key}_command", receiver.name)));
+        }
+        keys
     }
 
     /// Returns a problem for each setting that runs a program, for a file that was found by chance.

@@ -44,6 +44,11 @@ pub fn client() -> io::Result<reqwest::Client> {
     Ok(CLIENT.get_or_init(|| made).clone())
 }
 
+/// Returns the built-in root certificates, in DER.
+pub fn built_in_certificates() -> impl Iterator<Item = Vec<u8>> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|certificate| certificate.as_ref().to_vec())
+}
+
 /// Trusts the certificates of this host and the built-in ones: a container often has none of its own.
 fn tls() -> io::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();

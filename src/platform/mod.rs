@@ -2,6 +2,7 @@
 
 mod acl;
 pub mod child;
+mod feed;
 mod file_clock;
 mod file_rights;
 mod files;
@@ -20,6 +21,7 @@ mod terminal;
 pub mod tool;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
+pub use feed::{Fed, feed};
 pub use file_clock::{boot_id, file_clock};
 pub use file_rights::{FileRights, user_name};
 pub use files::{

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod health;
 pub mod key;
 pub mod log;
+pub mod notice;
 pub mod quantity;
 pub mod restore;
 pub mod retain;

@@ -82,7 +82,7 @@ impl Workspace {
             Err(Cause::Sqlite(cause)) if is_damage(&cause) => {
                 // Crash here: no log, which is the same as an empty one. A -journal of the damaged one must not be
                 // combined with the new one.
-                put_aside(&path).and_then(|()| write(&path, activities))
+                put_aside(&path).map_err(Cause::Io).and_then(|()| write(&path, activities))
             }
             other => other,
         }
@@ -175,18 +175,19 @@ fn write(path: &Path, activities: &[Activity]) -> Result<(), Cause> {
     Ok(transaction.commit()?)
 }
 
-fn is_damage(cause: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(cause: &rusqlite::Error) -> bool {
     matches!(cause.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-fn put_aside(path: &Path) -> Result<(), Cause> {
+/// Renames a damaged database, and removes its journal, which must not be combined with a new one.
+pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".damaged");
     std::fs::rename(path, aside)?;
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
     match std::fs::remove_file(journal) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause.into()),
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
         _ => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ pub mod intents;
 mod key_use;
 pub mod known;
 mod lock;
+pub mod notices;
 pub mod pending;
 pub mod records;
 pub mod run_lock;

@@ -38,6 +38,10 @@ mod list;
 mod long_names;
 mod many_tables;
 mod misleading;
+#[cfg(feature = "remote")]
+#[path = "../servers/notice_sink.rs"]
+mod notice_sink;
+mod notices;
 mod old_tool;
 mod other_tools;
 mod ownership;

@@ -18,7 +18,7 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 42] = [
+const TEXTS: [Case; 44] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
@@ -45,6 +45,8 @@ const TEXTS: [Case; 42] = [
     ("text-list", three_backups, &["list"]),
     ("text-list-several", several_sets, &["list"]),
     ("text-log", three_backups, &["log"]),
+    ("text-log-notices", one_receiver, &["log", "--notices", "--config", "h.toml"]),
+    ("text-notify-test", one_receiver, &["notify", "test", "--config", "h.toml"]),
     ("text-pin", one_backup, &["pin", "latest"]),
     ("text-restore", one_loss, &["restore", "latest"]),
     ("text-restore-plan", one_loss, &["restore", "latest", "--dry-run"]),
@@ -64,7 +66,7 @@ const TEXTS: [Case; 42] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 28] = [
+const DOCUMENTS: [Case; 29] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
@@ -82,6 +84,7 @@ const DOCUMENTS: [Case; 28] = [
     ("key-check", one_encrypted, &["key", "check", "--identity", "key.txt"]),
     ("list", three_backups, &["list"]),
     ("log", three_backups, &["log"]),
+    ("notify-test", one_receiver, &["notify", "test", "--config", "h.toml"]),
     ("pin", one_backup, &["pin", "latest"]),
     ("restore", one_backup, &["restore", "latest", "--force"]),
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
@@ -129,6 +132,16 @@ fn one_schedule(world: &mut World) {
     one_backup(world);
     let text = "[sets.app.databases]\napp = 'app.db'\n[schedule]\nevery = '12h'\nverify = '30 4 * * SUN'\n";
     std::fs::write(world.path("heirloom.toml"), text).unwrap();
+}
+
+/// One notice that was sent, and one that was not.
+fn one_receiver(world: &mut World) {
+    one_database(world);
+    let receivers = "[notify]\non = 'success'\n[notify.good]\ncommand = ['true']\n[notify.bad]\ncommand = ['false']\n";
+    let text = format!("[sets.app.databases]\nmain = 'app.db'\n[store]\ndir = 'backups'\n{receivers}");
+    std::fs::write(world.path("h.toml"), text).unwrap();
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    world.at("2026-03-01T05:00:00Z");
 }
 
 /// Two archives, one of which is in a further store.

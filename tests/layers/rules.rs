@@ -25,7 +25,7 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 20] = [
+const CONFINED: [(&str, &[&str]); 22] = [
     ("age", &["archive"]),
     ("age_core", &["archive"]),
     ("axum", &["server"]),
@@ -33,7 +33,9 @@ const CONFINED: [(&str, &[&str]); 20] = [
     ("clap_complete", &["cli"]),
     ("croner", &["schedule"]),
     ("flate2", &["archive"]),
+    ("hmac", &["notify"]),
     ("indicatif", &["cli"]),
+    ("lettre", &["notify"]),
     ("libdeflater", &["archive"]),
     ("opendal", &["store"]),
     ("reqwest", &["net", "notify", "store"]),
