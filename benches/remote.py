@@ -174,8 +174,12 @@ def shard(h, work, number, count, first):
                        stderr=subprocess.DEVNULL, env=dict(env, HEIRLOOM_NOW=at.strftime("%Y-%m-%dT%H:%M:%SZ")))
 
 
-def archives(server, h, work, count):
+def tiny(work):
     subprocess.run(["sqlite3", work + "/tiny.db", "create table if not exists t(x); insert into t values(1)"], check=True)
+
+
+def archives(server, h, work, count):
+    tiny(work)
     shutil.rmtree(os.path.join(work, "shards"), ignore_errors=True)
     os.makedirs(os.path.join(work, "shards"))
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -201,6 +205,7 @@ def sets(server, h, work, count):
     folder = os.path.join(work, "sets")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
+    tiny(work)
     with open(folder + "/heirloom.toml", "w") as file:
         file.write('[store]\nurl = "%s"\n[retention]\ndaily = 1\nweekly = 0\nmonthly = 0\n' % server.url("sets"))
         for number in range(count):

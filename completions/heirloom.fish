@@ -46,6 +46,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "store" -d 'Try wh
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "list" -d 'List the archives of the store, newest first'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "show" -d 'Show the metadata of an archive'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "verify" -d 'Verify that archives can be restored'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "status" -d 'Show when each set was backed up, and whether it needs to be'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "health" -d 'Check the health of databases and backups'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "rotate" -d 'Remove archives that the rotation does not keep (grandfather-father-son)'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "cleanup" -d 'Remove archives beyond a number, an age or a total size, and leftovers of interrupted runs'
@@ -90,6 +91,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l vacuum -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -d 'Copy the database page by page as it is'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed if a database does not exist yet, for a first deployment'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-changed -d 'Do nothing if no database changed since its last backup'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar, like `--compression none`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'
@@ -237,6 +239,21 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Pr
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l check-stores -d 'Ask the store and its copies, instead of showing what this host recorded'
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l check -d 'How thoroughly a copy of each database is checked; `none` makes no copy' -r -f -a "full\t'Everything SQLite can check'

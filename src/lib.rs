@@ -20,6 +20,7 @@
 //! | is a copy sound? | `database/check/integrity.rs` |
 //! | how is a live database replaced? | `database/replace/live_database.rs` |
 //! | what do the bytes of an archive mean? | `archive/format.rs`, `man/heirloom-archive.5` |
+//! | did a database change since its last backup? | `look.rs`, `database/look.rs`, `ops/changed.rs` |
 //! | when does an archive count? | `ops/backup.rs` (commit point), `store/local.rs` (`commit`) |
 //! | how does a URL name a store? | `store_url.rs`, `store/remote.rs` |
 //! | what does the answer of an object store mean? | `store/object/answer.rs` |
@@ -45,6 +46,7 @@ pub mod identity;
 pub mod label;
 pub mod latest;
 pub mod lineage;
+pub mod look;
 pub mod metadata;
 pub mod names;
 #[cfg(feature = "remote")]

@@ -126,8 +126,8 @@ pub struct DatabaseMetadata {
     pub bytes: u64,
     /// The digest of the copy: of exactly the bytes that were checked.
     pub sha256: Sha256,
-    /// Where the tar header of its entry starts in the compressed archive, in bytes: a hint, so that a reader gets there
-    /// without those before it. Absent in a tar without compression, and in archives of older releases.
+    /// Where the tar header of its entry starts in the compressed archive, in bytes: a hint, so that a reader gets
+    /// there without those before it. Absent in a tar without compression, and in archives of older releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// `PRAGMA page_size`, in bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::backup_text::{print_plan, report as report_made, stage_text};
+use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
 use super::bar::Overall;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
@@ -20,16 +20,19 @@ use crate::metadata::Kind;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::changed::Listing;
+use crate::ops::jobs::Chosen;
+use crate::ops::jobs::backup::{self as job, Ended, Renewal};
 use crate::ops::jobs::retention::{configured_policy, limits_of};
-use crate::ops::jobs::{Chosen, backup as job};
 use crate::ops::pack::{self, Request};
 use crate::ops::reports;
 use crate::ops::scratch_room::memory_of_scratch;
 use crate::report;
-use crate::report::backup::{Backup, Backups, Outcome as Skip, SkippedMissing, SkippedRecent};
+use crate::report::backup::{Backup, Backups, By, Outcome as Skip, SkippedMissing, SkippedRecent, Unchanged};
 use crate::retention::{self, Retention};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::workspace::Seen;
 
 /// Back up databases into one verified archive
 ///
@@ -41,8 +44,9 @@ use crate::store::StoreError;
   heirloom backup users.db orders.db --set shop  two databases, one archive, one point in time
   heirloom backup --only user --note 'before the migration'
   heirloom backup --kind scheduled --if-older-than 20h --rotate
+  heirloom backup --kind scheduled --if-changed  every few minutes, from cron
 
-Exit codes: 0 done; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
+Exit codes: 0 done, or nothing to do; 3 one of several sets failed, a damaged database was kept, one is empty, unreadable or lost, \
 indexes must be rebuilt, most rows are gone, the key of the store is not set, the clock is behind the newest archive, \
 or another application uses the same set, host and path; 10 no such database; 11 locked or busy; 13 damaged, nothing \
 kept; 14 name taken; 15 not enough space; 16 store unreachable")]
@@ -79,6 +83,13 @@ pub struct BackupArgs {
     /// archives of other tools do not count, nor do safety backups, damaged archives and those dated in the future.
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     if_older_than: Option<Duration>,
+    /// Do nothing if no database changed since its last backup
+    ///
+    /// Compares size, times and headers of the files with what the last backup recorded, which takes milliseconds. If
+    /// that proves nothing, the database is copied, and the copy is thrown away if the newest archive was made from the
+    /// same. An unchanged database counts as backed up at this time, for `heirloom health` too.
+    #[arg(long)]
+    if_changed: bool,
     /// Print what would be backed up, and stop
     #[arg(long)]
     dry_run: bool,
@@ -196,6 +207,9 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
                 only.copies = copies;
                 context.ui.document(&Backup::Made(only));
             }
+            Some(Backup::Unchanged(only)) if !several => {
+                context.ui.document(&Backup::Unchanged(Unchanged { copies, ..only }));
+            }
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
@@ -299,6 +313,9 @@ fn one_set(
         let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
         return Ok(SetDone::without(Backup::SkippedRecent(skipped), outcome));
     }
+    if let Some(seen) = unchanged(args, &plan, store, context)? {
+        return Ok(not_changed(&plan, &seen, By::Look, lost, context));
+    }
     let Some(store) = store else {
         print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
         return Ok(SetDone::without(Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
@@ -307,8 +324,15 @@ fn one_set(
     super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
-    let done = match job::run(&plan, args.busy_timeout, store, &context.surroundings(), &progress) {
-        Ok(done) => done,
+    let (wait, around) = (args.busy_timeout, context.surroundings());
+    let ended = if args.if_changed {
+        job::run_if_changed(&plan, wait, store, &around, &progress)
+    } else {
+        job::run(&plan, wait, store, &around, &progress).map(|done| Ended::Made(Box::new(done)))
+    };
+    let done = match ended {
+        Ok(Ended::Made(done)) => *done,
+        Ok(Ended::Unchanged(seen)) => return Ok(not_changed(&plan, &seen, By::Copy, lost, context)),
         Err(error) => {
             context.records.push(record);
             return Err(error.context(format!("cannot back up \"{set}\"")));
@@ -329,6 +353,49 @@ fn one_set(
     let denied = report_denied(store, context);
     let outcome = if denied || done.has_problems() { Outcome::Problems } else { outcome };
     Ok(SetDone { document: Backup::Made(document), outcome, made: Some(done.made) })
+}
+
+/// Returns the records of the databases if a look was requested, and shows that none changed.
+fn unchanged(
+    args: &BackupArgs,
+    plan: &Plan,
+    store: Option<&Repository>,
+    context: &Context,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    if !args.if_changed {
+        return Ok(None);
+    }
+    let (around, progress) = (context.surroundings(), context.ui.progress());
+    let look = |store: &Repository, renewal| {
+        job::unchanged(plan, args.busy_timeout, renewal, &Listing::new(store), &around, &progress)
+    };
+    let failed = || format!("cannot back up \"{}\"", plan.request.set);
+    match store {
+        Some(store) => look(store, Renewal::Renew).with_context(failed),
+        // A dry run: without a store there are no archives.
+        None => match context.store() {
+            Ok(store) => look(&store, Renewal::LookOnly),
+            Err(StoreError::Unreachable { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// Reports that no database of a set changed, and what was left out.
+fn not_changed(plan: &Plan, seen: &[Seen], by: By, lost: Vec<Name>, context: &mut Context) -> SetDone {
+    let set = &plan.request.set;
+    let has_problems = print_left_out(&context.ui, plan, &context.typed) || !lost.is_empty();
+    let outcome = if has_problems { Outcome::Problems } else { Outcome::Done };
+    let report = reports::not_changed(set, seen, by, lost).expect("a backup has at least one database");
+    let age = text::age(report.created_at, context.now);
+    context.ui.summary(format!("nothing to do: {set} is unchanged since {}, made {age}", report.archive));
+    context.records.push(Record {
+        set: Some(set.to_string()),
+        archive: Some(report.archive.to_string()),
+        outcome: Some(outcome),
+        ..Record::default()
+    });
+    SetDone::without(Backup::Unchanged(report), outcome)
 }
 
 /// Returns the archive that makes this backup unnecessary, if requested and present.

@@ -38,6 +38,18 @@ pub(super) fn print_plan(ui: &mut Ui, plan: &Plan, store: &Location, typed: &Inv
     ));
 }
 
+/// Warns of databases that were left out although nothing was backed up. Returns whether there are any.
+pub(super) fn print_left_out(ui: &Ui, plan: &Plan, typed: &Invocation) -> bool {
+    for source in &plan.empty {
+        let path = crate::text::quoted(&source.path);
+        ui.warning(format!("{}: {path} is empty (0 bytes) and was left out", source.name));
+    }
+    for LeftOut { source, why, remedy } in &plan.unreadable {
+        ui.warning(format!("{}: left out: {}", source.name, remedy::with_hint(why, remedy.as_ref(), typed)));
+    }
+    !plan.empty.is_empty() || !plan.unreadable.is_empty()
+}
+
 /// Prints the result of a backup with its warnings.
 pub(super) fn report(context: &mut Context, store: &Repository, made: &Made, took: Duration) {
     let packed = &made.packed;

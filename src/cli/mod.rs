@@ -57,6 +57,7 @@ mod run_start;
 mod settings;
 mod show;
 mod stages;
+mod status;
 mod store;
 mod store_names;
 mod stores;
@@ -69,6 +70,7 @@ mod verify;
 mod wrap;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -139,6 +141,7 @@ pub enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
     Verify(verify::VerifyArgs),
+    Status(status::StatusArgs),
     Health(health::HealthArgs),
     Rotate(rotate::RotateArgs),
     Cleanup(cleanup::CleanupArgs),
@@ -163,8 +166,10 @@ pub fn main() -> u8 {
     crate::platform::keep_own_rights();
     // Prints completions and exits if a shell set `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let (cli, typed) = match parse(&with_help(words.clone())) {
-        Ok(parsed) => parsed,
+    // In a script it is a mistake, and gets the help.
+    let is_bare = words.len() == 1 && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let (cli, typed) = match parse(&if is_bare { bare(words.clone()) } else { with_help(words.clone()) }) {
+        Ok((cli, typed)) => (if is_bare { in_short(cli) } else { cli }, typed),
         Err(error) => return exit::usage(&error),
     };
     if matches!(cli.command, Command::Run(_)) && std::process::id() == 1 {
@@ -199,6 +204,20 @@ fn parse(args: &[OsString]) -> Result<(Cli, Invocation), clap::Error> {
     Ok((cli, typed))
 }
 
+/// Reads `heirloom` alone as `heirloom status`.
+fn bare(mut args: Vec<OsString>) -> Vec<OsString> {
+    args.push("status".into());
+    args
+}
+
+/// Makes `status` print the short form.
+fn in_short(mut cli: Cli) -> Cli {
+    if let Command::Status(args) = &mut cli.command {
+        args.brief = true;
+    }
+    cli
+}
+
 /// Reads `heirloom help COMMAND` as `heirloom COMMAND --help`; a real subcommand would double the completions.
 fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|word| word == "help") {
@@ -212,7 +231,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
-        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) => {}
+        Command::Config(_) | Command::Completions(_) | Command::Health(_) | Command::Key(_) | Command::Status(_) => {}
         // It takes them back itself.
         Command::Run(_) => {}
         Command::Restore(args) if args.is_undo() => {}
@@ -249,6 +268,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Cleanup(args) => return cleanup::run(args, context),
         Command::Copy(args) => return copy::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
+        Command::Status(args) => return status::run(args, context),
         Command::Health(args) => return health::run(args, context),
         Command::List(args) => return list::run(args, context),
         Command::Show(args) => return show::run(args, context),

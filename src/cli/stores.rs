@@ -181,6 +181,12 @@ impl Stores {
         self.state.as_ref().map(|state| workspace(state, &key(location)).remembered()).unwrap_or_default()
     }
 
+    /// Returns the workspace of a remote store, without a request. Nothing in it need exist.
+    pub(super) fn recorded(&self, location: &Location) -> Option<Workspace> {
+        location.url()?;
+        self.state.as_ref().map(|state| workspace(state, &key(location)))
+    }
+
     /// Keeps what a local store remembers where it is found if its disk is away. Without it, less is restored unasked.
     fn remember_made(&self, written: &Written) {
         let Some(state) = self.state.as_ref().filter(|_| written.has_copies) else { return };

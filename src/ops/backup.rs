@@ -1,20 +1,25 @@
 //! Backs up a set: plan, capture, pack.
 
+mod note;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::changed::{self, ArchivedIn, CopyOf};
 use super::explain::remedy_for_source;
 use super::inventory::{Reading, inventory};
 use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use super::scratch_room::{room_for_copies, room_for_copies_in_scratch};
 use crate::clock::Clock;
-use crate::database::{Source, SourceError, Timeouts, is_about_index, is_blank, pin, probe, refuse_unlinked};
+use crate::database::{Source, SourceError, Timeouts, is_blank, pin, probe, refuse_unlinked};
+use crate::digest::Sha256;
 use crate::failure::Remedy;
 use crate::latest::Remembered;
 use crate::lineage;
+use crate::look::Look;
 use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::Repository;
@@ -24,8 +29,9 @@ use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
-use crate::workspace::Hold;
 use crate::workspace::scratch::remove_leftovers_beside_databases;
+use crate::workspace::{Hold, Scratch, Seen};
+pub use note::{Finding, Note};
 
 /// What a backup is going to do. `--dry-run` prints it.
 #[derive(Debug, Clone)]
@@ -148,94 +154,6 @@ pub struct Made {
     pub findings: Vec<Finding>,
 }
 
-/// What the check of one database found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The database.
-    pub database: Name,
-    /// One printable line.
-    pub text: String,
-    /// Whether it is new compared with the last archive of its stream. Damage always counts as new.
-    pub is_new: bool,
-}
-
-impl Finding {
-    /// Returns whether it is a problem: an index that must be rebuilt and that was not reported before.
-    pub fn is_problem(&self) -> bool {
-        self.is_new && is_about_index(&self.text)
-    }
-}
-
-/// What comparing a new archive with the existing ones shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// Another application backs up another file under the same set, host and path.
-    Rival {
-        /// The database.
-        database: Name,
-        /// The newest archive of the other one.
-        archive: String,
-    },
-    /// It is dated more than an hour before the newest archive of its stream.
-    Behind {
-        /// The database.
-        database: Name,
-        /// When the newest one was made.
-        newest: DateTime<Utc>,
-    },
-    /// It starts a stream beside one of the same name.
-    OtherPath {
-        /// The database.
-        database: Name,
-        /// The path of the existing archives.
-        path: String,
-    },
-    /// It holds less than half of what its stream held.
-    Shrink {
-        /// The database.
-        database: Name,
-        /// What the stream held.
-        before: Extent,
-        /// What it holds now.
-        after: Extent,
-    },
-    /// It has 0 bytes, and was left out.
-    Empty {
-        /// The database.
-        database: Name,
-        /// Where it is.
-        path: PathBuf,
-    },
-    /// It cannot be read at all, and was left out.
-    Unreadable {
-        /// The database.
-        database: Name,
-        /// Where it is.
-        path: PathBuf,
-        /// Why, with the path.
-        why: String,
-        /// What can be done about it.
-        remedy: Option<Remedy>,
-    },
-    /// What belongs to the new archive could not be recorded.
-    Unrecorded {
-        /// Why.
-        why: String,
-    },
-    /// A guarded command works on the database, so that the archive is a safety backup.
-    Guarded {
-        /// The database.
-        database: Name,
-    },
-}
-
-impl Note {
-    /// Returns whether it is a problem that the user has to look at.
-    pub fn is_problem(&self) -> bool {
-        !matches!(self, Note::OtherPath { .. } | Note::Guarded { .. })
-    }
-}
-
 /// Returns the stream of a database, without the file identity.
 pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
     let path = platform::resolved(&source.path).to_string_lossy().into_owned();
@@ -256,6 +174,75 @@ const BEHIND: TimeDelta = TimeDelta::hours(1);
 
 /// Carries the plan out. On an error nothing is visible in the store and no scratch is left.
 pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Made> {
+    let captured = capture(repository, plan, run, progress)?;
+    archive(repository, plan, captured, run, progress)
+}
+
+/// What a backup came to that was wanted only if something changed.
+#[derive(Debug)]
+pub enum IfChanged {
+    /// An archive was made.
+    Made(Box<Made>),
+    /// The newest archives hold what the databases hold. One for each database, renewed.
+    Unchanged(Vec<Seen>),
+}
+
+/// Like [`execute`], but makes no archive if the copies are what the newest archives of their streams were made from.
+pub fn execute_if_changed(
+    repository: &Repository,
+    plan: &Plan,
+    run: &Run<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<IfChanged> {
+    let mut captured = capture(repository, plan, run, progress)?;
+    if captured.request.kind != Kind::Safety {
+        let (known, at) = (&captured.known, captured.request.created_at);
+        let copies: Vec<CopyOf<'_>> = captured.copies(plan).collect();
+        if let Some(mut unchanged) = changed::archived(repository, &copies, known, at, run.reading, progress)? {
+            changed::renew(repository, &mut unchanged, at);
+            return Ok(IfChanged::Unchanged(unchanged));
+        }
+        if plan.request.vacuum {
+            // What the next copy is compared with: the archive has the digest of what is vacuumed.
+            let copied = copies.iter().map(|copy| changed::hash(copy.copy, progress).map(Some));
+            captured.copied = copied.collect::<anyhow::Result<_>>()?;
+        }
+    }
+    archive(repository, plan, captured, run, progress).map(|made| IfChanged::Made(Box::new(made)))
+}
+
+/// Copies of all databases, in scratch.
+struct Captured {
+    scratch: Scratch,
+    /// Where the copies are, if not in `scratch`.
+    _elsewhere: Option<Scratch>,
+    staged: Vec<Staged>,
+    streams: Vec<Stream>,
+    notes: Vec<Note>,
+    request: Request,
+    /// The archives, newest first.
+    known: Vec<Snapshot>,
+    /// The look that holds for each copy, if there is one.
+    looks: Vec<Option<Look>>,
+    /// The digest of each copy, if it is known before the archive is made.
+    copied: Vec<Option<Sha256>>,
+}
+
+impl Captured {
+    fn copies<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = CopyOf<'a>> {
+        let parts = plan.sources.iter().zip(&self.streams).zip(self.staged.iter().zip(&self.looks));
+        parts.map(|((source, stream), (staged, look))| CopyOf {
+            source,
+            stream,
+            copy: &staged.copy,
+            bytes: staged.bytes,
+            look: look.as_ref(),
+        })
+    }
+}
+
+/// Copies all databases as they are at one point in time.
+fn capture(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> anyhow::Result<Captured> {
     let limits = &run.limits;
     if let Some(name) = &plan.request.name {
         refuse_taken(repository, name)?;
@@ -282,6 +269,7 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
         room_for_copies_in_scratch(workspace, &plan.sources, &plan.request)?;
     }
     progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
+    let before_pin = changed::look_at(&plan.sources, limits, progress)?;
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
@@ -331,9 +319,25 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
             damage: copied.damage,
         });
     }
+    // Every connection was closed with its copy.
+    let looks = changed::agreed(before_pin, &changed::look_at(&plan.sources, limits, progress)?);
+    let copied = vec![None; looks.len()];
+    Ok(Captured { scratch, _elsewhere: elsewhere, staged, streams, notes, request, known, looks, copied })
+}
+
+/// Makes the archive out of the copies.
+fn archive(
+    repository: &Repository,
+    plan: &Plan,
+    captured: Captured,
+    run: &Run<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Made> {
+    let Captured { scratch, _elsewhere, staged, streams, mut notes, request, known, looks, copied } = captured;
     let packed = pack(repository, &scratch, staged, &request, progress)?;
     notes.extend(packed.unrecorded.iter().map(|why| Note::Unrecorded { why: why.clone() }));
-    remember(repository, &packed, &streams, run.reading);
+    let made = MadeOf { sources: &plan.sources, streams: &streams, looks: &looks, copied: &copied };
+    remember(repository, &packed, &made, request.vacuum, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
     }
@@ -382,24 +386,41 @@ fn last_of(
     selected.archive.contents().metadata.as_ref()?.databases.get(index).cloned()
 }
 
-/// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing. Nothing else uses
-/// this record, so the backup is good without it.
-fn remember(repository: &Repository, packed: &Packed, streams: &[Stream], reading: &Reading) {
+/// What an archive was made of, for each database.
+struct MadeOf<'a> {
+    sources: &'a [Source],
+    streams: &'a [Stream],
+    looks: &'a [Option<Look>],
+    copied: &'a [Option<Sha256>],
+}
+
+/// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing, and the state of the
+/// databases that it holds. Nothing else uses these records, so the backup is good without them.
+fn remember(repository: &Repository, packed: &Packed, of: &MadeOf<'_>, vacuumed: bool, reading: &Reading) {
     let kind = packed.metadata.kind;
     // What the store does not take is in the workspace, and `latest` is about the store.
     if kind == Kind::Safety || packed.is_damaged() || !repository.takes(kind) {
         return;
     }
     let id = in_store(repository, packed.archive.as_str(), reading).ok().and_then(|selected| selected.snapshot.id);
-    let made = streams.iter().zip(&packed.metadata.databases).map(|(stream, database)| Remembered {
+    let created_at = packed.metadata.created_at;
+    let made = of.streams.iter().zip(&packed.metadata.databases).map(|(stream, database)| Remembered {
         database: database.name.clone(),
         stream: stream.clone(),
         archive: packed.archive.clone(),
         id,
-        created_at: packed.metadata.created_at,
+        created_at,
     });
     // Crash before this, or failure: the archive is committed but not recorded.
     let _ = repository.workspace().remember(&made.collect::<Vec<_>>());
+    let archive = ArchivedIn { archive: &packed.archive, id, bytes: packed.bytes, created_at };
+    for (index, database) in packed.metadata.databases.iter().enumerate() {
+        let (source, stream, look) = (&of.sources[index], &of.streams[index], of.looks[index].as_ref());
+        let copy = CopyOf { source, stream, copy: Path::new(""), bytes: database.bytes, look };
+        let copied = of.copied[index].or((!vacuumed).then_some(database.sha256));
+        // The same: the record before does not hold for what the database is now.
+        let _ = repository.workspace().record_seen(&changed::record_of(&copy, &archive, copied, created_at));
+    }
 }
 
 /// What a backup needs to know besides its plan.

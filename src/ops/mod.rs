@@ -2,6 +2,7 @@
 //! and never ask.
 
 pub mod backup;
+pub mod changed;
 pub mod copies;
 pub mod delete;
 mod descriptions;
@@ -29,6 +30,7 @@ pub mod scratch_room;
 pub mod sealing;
 mod sidecars;
 pub mod stale;
+pub mod status;
 mod syncing;
 #[cfg(test)]
 mod test_world;

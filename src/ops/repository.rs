@@ -136,8 +136,8 @@ impl Repository {
     }
 
     /// Prepares to commit archives: gives the store an id if it has none, and takes the lock if a commit needs it,
-    /// waiting for another run for at most `wait`. `largest` is the size of the largest archive, in bytes; `made_by` and
-    /// `now` are written into the id.
+    /// waiting for another run for at most `wait`. `largest` is the size of the largest archive, in bytes; `made_by`
+    /// and `now` are written into the id.
     pub fn committer(
         &self,
         largest: u64,

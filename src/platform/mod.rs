@@ -2,6 +2,7 @@
 
 mod acl;
 pub mod child;
+mod file_clock;
 mod file_rights;
 mod files;
 mod mounts;
@@ -19,6 +20,7 @@ mod terminal;
 pub mod tool;
 
 pub use acl::{Acl, default_acl, set_acl, without_acl};
+pub use file_clock::{boot_id, file_clock};
 pub use file_rights::{FileRights, user_name};
 pub use files::{
     FileStamp, are_names_of_one_file, file_id, file_identity, group_id, has_other_names, is_missing, is_mount_point,

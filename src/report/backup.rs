@@ -7,7 +7,7 @@ use super::copies::Copy;
 use super::retain::Retained;
 use super::time;
 use crate::metadata::{DatabaseMetadata, Extent, Kind};
-use crate::names::Name;
+use crate::names::{ArchiveName, Name};
 
 /// The documents of several sets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,6 +27,8 @@ pub enum Backup {
     SkippedMissing(SkippedMissing),
     /// A recent backup makes it unnecessary.
     SkippedRecent(SkippedRecent),
+    /// The newest archives hold what the databases hold.
+    Unchanged(Unchanged),
     /// The key of the store is not set.
     SkippedNoKey(SkippedNoKey),
     /// Nothing was done.
@@ -43,6 +45,8 @@ pub enum Outcome {
     SkippedMissing,
     /// A recent backup exists.
     SkippedRecent,
+    /// The databases did not change.
+    Unchanged,
     /// The key of the store is not set.
     SkippedNoKey,
 }
@@ -85,6 +89,51 @@ pub struct SkippedRecent {
     /// When it was made.
     #[serde(serialize_with = "time")]
     pub created_at: DateTime<Utc>,
+}
+
+/// The databases of a set did not change since they were backed up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unchanged {
+    /// [`Outcome::Unchanged`].
+    pub outcome: Outcome,
+    /// The set.
+    pub set: Name,
+    /// What showed it.
+    pub by: By,
+    /// The archive that holds what the databases hold: of several, the oldest.
+    pub archive: ArchiveName,
+    /// When it was made.
+    #[serde(serialize_with = "time")]
+    pub created_at: DateTime<Utc>,
+    /// When the databases were found to be unchanged.
+    #[serde(serialize_with = "time")]
+    pub confirmed_at: DateTime<Utc>,
+    /// The databases.
+    pub databases: Vec<UnchangedDatabase>,
+    /// Databases that do not exist although archives of them do.
+    pub lost: Vec<Name>,
+    /// One for each further store that was brought up to date.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<Copy>,
+}
+
+/// What shows that a database did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A look at its files.
+    Look,
+    /// A copy, which was thrown away.
+    Copy,
+}
+
+/// A database that did not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnchangedDatabase {
+    /// Its name.
+    pub name: Name,
+    /// The archive that holds it.
+    pub archive: ArchiveName,
 }
 
 /// What would be backed up.

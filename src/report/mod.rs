@@ -13,6 +13,7 @@ pub mod log;
 pub mod quantity;
 pub mod restore;
 pub mod retain;
+pub mod status;
 pub mod store;
 
 use chrono::{DateTime, Utc};

@@ -66,13 +66,22 @@ pub(crate) const DATABASE_ROWS: Quantity =
     quantity("database_rows", Unit::Count, "Rows of all tables of the live database.");
 pub(crate) const FOREIGN_KEY_VIOLATIONS: Quantity =
     quantity("database_foreign_key_violations", Unit::Count, "Rows of the live database that break a foreign key.");
-pub(crate) const BACKUP_AGE: Quantity =
-    quantity("backup_age_seconds", Unit::Seconds, "Age of the newest good backup at the time of the check.");
+pub(crate) const BACKUP_AGE: Quantity = quantity(
+    "backup_age_seconds",
+    Unit::Seconds,
+    "Age of the newest good backup, or of the last run that found nothing changed since, at the time of the check.",
+);
 /// When the newest good backup was made, in seconds since 1970.
 pub const BACKUP_TIME: Quantity = quantity(
     "backup_newest_timestamp_seconds",
     Unit::Timestamp,
     "Time of the newest good backup, in seconds since 1970.",
+);
+/// When the newest good backup was made or last found to hold the current state, in seconds since 1970.
+pub const CONFIRMED_TIME: Quantity = quantity(
+    "backup_confirmed_timestamp_seconds",
+    Unit::Timestamp,
+    "Time at which the newest good backup was made, or last found to hold the current state, in seconds since 1970.",
 );
 /// When an archive of the set was verified last, in seconds since 1970.
 pub const VERIFIED_TIME: Quantity = quantity(

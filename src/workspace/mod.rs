@@ -17,6 +17,7 @@ pub mod pending;
 pub mod records;
 pub mod run_lock;
 pub mod scratch;
+pub mod seen;
 mod unused;
 pub mod verified;
 
@@ -29,6 +30,7 @@ pub use holds::{Held, Hold};
 pub use lock::{LockError, WorkspaceLock};
 pub use records::Record;
 pub use scratch::Scratch;
+pub use seen::Seen;
 
 use crate::platform;
 

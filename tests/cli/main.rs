@@ -9,6 +9,7 @@ mod all_stores;
 mod applications;
 mod archive_page;
 mod backup;
+mod changed;
 mod config;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
@@ -76,6 +77,7 @@ mod servers;
 mod sidecars;
 mod snapshots;
 mod space;
+mod status;
 mod store_id;
 mod store_rights;
 mod stories;

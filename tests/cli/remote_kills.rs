@@ -20,7 +20,7 @@ use crate::world::World;
 /// Kills of each story: with a database that is sent in one request, and with one that is sent in parts.
 const KILLS: [usize; 2] = [69, 6];
 /// Files of a workspace that stay between runs.
-const KEPT: [&str; 7] = ["lock", "restores", "holds", "pending", "copies", "activity.db", "descriptions.db"];
+const KEPT: [&str; 8] = ["lock", "restores", "holds", "pending", "copies", "seen", "activity.db", "descriptions.db"];
 
 /// A local store with a copy.
 const WITH_COPY: &str = "[store]\ndir = 'main'\n[copies.offsite]\nurl = 'URL'";

@@ -18,12 +18,13 @@ const WIDTHS: [u16; 3] = [60, 80, 120];
 type Case = (&'static str, fn(&mut World), &'static [&'static str]);
 
 /// Commands whose text is pinned.
-const TEXTS: [Case; 39] = [
+const TEXTS: [Case; 41] = [
     ("text-accept", one_shrunk, &["accept", "latest"]),
     ("text-backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("text-backup-verbose", one_database, &["backup", "app.db", "--verbose"]),
     ("text-backup-dry-run", one_database, &["backup", "app.db", "--dry-run"]),
     ("text-backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
+    ("text-backup-unchanged", one_touch, &["backup", "app.db", "--if-changed"]),
     ("text-backup-shrunk", one_shrink, &["backup", "app.db"]),
     ("text-backup-missing", one_backup, &["backup", "nothing.db"]),
     ("text-cleanup", three_backups, &["cleanup", "--keep", "1", "--force"]),
@@ -53,6 +54,7 @@ const TEXTS: [Case; 39] = [
     ("text-rotate-dry-run-verbose", three_backups, &["rotate", "--keep-daily", "1", "--dry-run", "--verbose"]),
     ("text-rotate", three_backups, &["rotate", "--keep-daily", "1"]),
     ("text-show", one_backup, &["show", "latest"]),
+    ("text-status", one_change, &["status"]),
     ("text-store-check", one_backup, &["store", "check"]),
     ("text-undo", one_restore, &["restore", "--undo", "--force"]),
     ("text-unpin", one_backup, &["unpin", "latest"]),
@@ -61,10 +63,11 @@ const TEXTS: [Case; 39] = [
 ];
 
 /// Commands whose document is pinned.
-const DOCUMENTS: [Case; 25] = [
+const DOCUMENTS: [Case; 27] = [
     ("accept", one_shrunk, &["accept", "latest"]),
     ("backup", one_database, &["backup", "app.db", "--note", "before the update"]),
     ("backup-skipped", one_backup, &["backup", "app.db", "--if-older-than", "20h"]),
+    ("backup-unchanged", one_touch, &["backup", "app.db", "--if-changed"]),
     ("backup-shrunk", one_shrink, &["backup", "app.db"]),
     ("cleanup", three_backups, &["cleanup", "--keep", "1"]),
     ("config-check", one_database, &["config", "check"]),
@@ -83,6 +86,7 @@ const DOCUMENTS: [Case; 25] = [
     ("restore-plan", one_backup, &["restore", "latest", "--dry-run"]),
     ("rotate", three_backups, &["rotate", "--keep-daily", "1", "--dry-run"]),
     ("show", one_backup, &["show", "latest"]),
+    ("status", one_change, &["status"]),
     ("store-check", one_backup, &["store", "check"]),
     ("undo", one_restore, &["restore", "--undo", "--force"]),
     ("unpin", one_backup, &["unpin", "latest"]),
@@ -97,6 +101,25 @@ fn one_backup(world: &mut World) {
     one_database(world);
     world.heirloom(["backup", "app.db"]).success();
     world.at("2026-03-01T05:00:00Z");
+}
+
+/// A database that was written after its backup.
+fn one_change(world: &mut World) {
+    one_copy_missing(world);
+    world.sql("app.db", "DELETE FROM notes WHERE id > 90");
+    touch(world);
+}
+
+/// A backup, and a database with another time that is the same.
+fn one_touch(world: &mut World) {
+    one_backup(world);
+    touch(world);
+}
+
+/// Sets the time of the database, an hour ago.
+fn touch(world: &World) {
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_337_600);
+    std::fs::File::options().write(true).open(world.path("app.db")).unwrap().set_modified(written).unwrap();
 }
 
 /// Two archives, one of which is in a further store.
@@ -207,8 +230,7 @@ fn screen(columns: u16, prepare: fn(&mut World), args: &[&str]) -> String {
     let mut world = World::new();
     prepare(&mut world);
     // The age of the database is shown too, and its file was written by the clock of this machine.
-    let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_772_337_600);
-    std::fs::File::options().write(true).open(world.path("app.db")).unwrap().set_modified(written).unwrap();
+    touch(&world);
     let args: Vec<&str> = args[..1].iter().chain(&PLAIN).chain(&args[1..]).copied().collect();
     let screen = run_at(columns, &mut world.command(&args), "y\n");
     // What is typed is not shown, not even the end of its line.

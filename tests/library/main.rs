@@ -10,6 +10,7 @@
 
 mod archive_format;
 mod capture;
+mod changed;
 mod check;
 mod hostile;
 mod hostile_input;

@@ -232,10 +232,10 @@ impl<'a> Members<'a> {
         self.at
     }
 
-    /// Moves ahead to a member of this uncompressed size that is said to start at an offset, and returns whether one
-    /// does. Pointless with an index, which is read as a whole.
+    /// Moves ahead to a gzip member of this uncompressed size that is said to start at an offset, and returns whether
+    /// one does. An index makes that superfluous: no member is read to pass it.
     pub(crate) fn jump(&mut self, to: u64, unpacked: usize) -> bool {
-        if self.has_index() || !(self.at..self.source.bytes()).contains(&to) {
+        if !matches!(self.walk, Walk::Gzip) || !(self.at..self.source.bytes()).contains(&to) {
             return false;
         }
         // Without a member there, and if it cannot be read, nothing is skipped.

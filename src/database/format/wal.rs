@@ -13,7 +13,7 @@ use super::pair_sum::PairSum;
 use super::sqlite_header::Header;
 
 /// The size of the header of a `-wal`, and of that of each frame in it (sqlite.org/fileformat2.html, section 4.1).
-const WAL_HEADER_BYTES: usize = 32;
+pub(in crate::database) const WAL_HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
 /// The first bytes of a `-wal`, except the last bit, which gives the byte order of its checksums.
 const WAL_MAGIC: u32 = 0x377f_0682;

@@ -9,12 +9,12 @@ use crate::names::{Name, printable, time_in_name};
 use crate::ops::inventory::Foreign;
 use crate::report::health::Advice;
 use crate::report::quantity::{
-    BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME,
+    BACKUP_AGE, BACKUP_ARCHIVES, BACKUP_BYTES, BACKUP_TIME, CONFIRMED_TIME, DAMAGED_ARCHIVES, VERIFIED_TIME,
 };
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{BOTH_IN_USE, Stream};
 use crate::text;
-use crate::workspace::Activity;
+use crate::workspace::{Activity, Seen};
 
 /// Backups closer together than this are one, when the usual interval is learned: tries, or a backup before every step
 /// of an update.
@@ -35,6 +35,20 @@ struct Line<'a> {
     name: String,
     archives: Vec<(&'a Snapshot, &'a Brief)>,
     stream: Stream,
+}
+
+impl Line<'_> {
+    /// Returns when this host last found that the database holds what one of these archives holds. A time in the future
+    /// proves nothing.
+    fn confirmed(&self, store: &StoreFacts, facts: &Facts) -> Option<DateTime<Utc>> {
+        let horizon = facts.now + CLOCK_TOLERANCE;
+        let holds = |seen: &&Seen| {
+            let of_archive =
+                |(snapshot, brief): &(&Snapshot, &Brief)| snapshot.name == seen.archive && brief.stream == seen.stream;
+            seen.confirmed_at <= horizon && self.archives.iter().any(of_archive)
+        };
+        store.seen.iter().filter(holds).map(|seen| seen.confirmed_at).max()
+    }
 }
 
 /// Judges the backups of a set: those of this host, and where its databases are known only theirs.
@@ -69,7 +83,7 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
         let value = format!("not known: only the labels of {} say so", text::count(unproved, "encrypted archive"));
         Check::new("backup_age", &subject, State::Warning, value).advise(Advice::ProveLabels)
     } else {
-        age(&subject, &backups, &good, &lines, log, facts)
+        age(&subject, &backups, &good, &lines, (store, log), facts)
     }];
     checks.extend(shrunken(&subject, &lines, store, facts));
     checks.extend(two_applications(&subject, &watched, &all, facts));
@@ -120,7 +134,7 @@ fn age(
     backups: &[&Snapshot],
     good: &[&Snapshot],
     lines: &[Line<'_>],
-    log: &[Activity],
+    (store, log): (&StoreFacts, &[Activity]),
     facts: &Facts,
 ) -> Check {
     let critical = |shown: String| Check::new("backup_age", subject, State::Critical, shown);
@@ -140,19 +154,23 @@ fn age(
     }
     // A set is as old as the oldest of the newest backups of its databases: one of them alone may have been backed up
     // since.
-    let mut newest = (good[0].created_at, None);
+    let mut created_at = good[0].created_at;
+    let mut newest: Option<(DateTime<Utc>, &String)> = None;
     for line in lines {
-        match line.archives.first() {
-            None => {
-                let shown = format!("database \"{}\" is in none of the good backups", line.name);
-                return critical(shown).advise(Advice::BackUpDatabase);
-            }
-            Some((snapshot, _)) if snapshot.created_at < newest.0 => newest = (snapshot.created_at, Some(&line.name)),
-            Some(_) => {}
+        let Some((snapshot, _)) = line.archives.first() else {
+            let shown = format!("database \"{}\" is in none of the good backups", line.name);
+            return critical(shown).advise(Advice::BackUpDatabase);
+        };
+        created_at = created_at.min(snapshot.created_at);
+        // An archive that still holds what the database holds is as good as a new one.
+        let as_of = line.confirmed(store, facts).map_or(snapshot.created_at, |at| at.max(snapshot.created_at));
+        if newest.is_none_or(|(oldest, _)| as_of < oldest) {
+            newest = Some((as_of, &line.name));
         }
     }
-    let (created_at, database) = newest;
-    let age = (facts.now - created_at).max(TimeDelta::zero());
+    let as_of = newest.map_or(created_at, |(as_of, _)| as_of);
+    let database = newest.map(|(_, name)| name).filter(|_| as_of < good[0].created_at);
+    let age = (facts.now - as_of).max(TimeDelta::zero());
     let ([warning, critical], why) = limits(facts.max_backup_age, times(subject, good, log, facts.now));
     let of = database.map(|name| format!(" of \"{name}\"")).unwrap_or_default();
     let shown = text::measured(age);
@@ -161,7 +179,12 @@ fn age(
         let value = format!("the newest good backup{of} is {shown} old, limit {} ({why})", text::measured(warning));
         Check::new("backup_age", subject, state, value).advise(Advice::BackUpLate)
     } else {
-        Check::ok("backup_age", subject, format!("{shown} old, limit {} ({why})", text::measured(warning)))
+        let confirmed = if as_of > created_at {
+            format!(", made {} and found unchanged since", text::age(created_at, facts.now))
+        } else {
+            String::new()
+        };
+        Check::ok("backup_age", subject, format!("{shown} old{confirmed}, limit {} ({why})", text::measured(warning)))
     };
     check
         .measure_within(
@@ -171,6 +194,7 @@ fn age(
             critical.num_seconds() as f64,
         )
         .measure(BACKUP_TIME, seconds(created_at))
+        .measure(CONFIRMED_TIME, seconds(as_of))
 }
 
 /// Returns the ages at which a backup is too old and far too old, and where they come from.

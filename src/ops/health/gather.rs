@@ -161,6 +161,7 @@ fn store_facts(
     let beside = databases.iter().map(|(_, source)| source.path.as_path());
     Ok(Ok(StoreFacts {
         interrupted: restore::interrupted(Some(store.workspace()), beside).map_err(|error| error.to_string()),
+        seen: store.workspace().all_seen(),
         copies: copies(request, &inventory, &scene),
         open_shrinks: Retention::Cleanup(retention::Limits::default()).plan(&inventory.snapshots, &scene).open_shrinks,
         stale,

@@ -25,9 +25,9 @@ use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
 use crate::streams::{OwnHost, PathId, Place, Stream};
-use crate::workspace::Activity;
 use crate::workspace::copies::CopyRecord;
 use crate::workspace::verified::VerifiedStore;
+use crate::workspace::{Activity, Seen};
 
 pub use crate::report::health::{Check, Report, State, Subject};
 pub use gather::{FurtherStore, Request, Watched, gather};
@@ -64,6 +64,8 @@ pub struct StoreFacts {
     pub log: Result<Vec<Activity>, String>,
     /// The interrupted restores, oldest first; or why that is not known.
     pub interrupted: Result<Vec<restore::InterruptedRestore>, String>,
+    /// The databases whose last backup this host recorded, with when they were last found unchanged since.
+    pub seen: Vec<Seen>,
     /// The shrinks that were not accepted.
     pub open_shrinks: Vec<Shrink>,
     /// Streams of this host that get no archives any more.

@@ -77,6 +77,7 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
         inventory: Inventory { snapshots, ..Inventory::default() },
         log: Ok(Vec::new()),
         interrupted: Ok(Vec::new()),
+        seen: Vec::new(),
         open_shrinks: Vec::new(),
         stale: Vec::new(),
         pending: Ok(0),

@@ -11,13 +11,15 @@ use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, Made, Note, Plan, Run};
-use crate::ops::inventory::inventory;
+use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
+use crate::ops::changed::{self, Listing, Watched};
+use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
 use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
+use crate::workspace::Seen;
 
 /// Returns whether there is anything to commit: a store is made by its first commit.
 pub fn has_databases(chosen: &[Chosen]) -> bool {
@@ -106,6 +108,40 @@ pub fn retain(
     after_backup(retention, made, repository, around, progress).map(Some)
 }
 
+/// Whether the records of unchanged databases are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// They are: the databases count as backed up at this time.
+    Renew,
+    /// Nothing is written.
+    LookOnly,
+}
+
+/// Returns a record for each database of a plan if a look shows that none changed since its last backup, and the archives
+/// are still in the store. Reads nothing of the databases.
+pub fn unchanged(
+    plan: &Plan,
+    wait: Duration,
+    renewal: Renewal,
+    listing: &Listing<'_>,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    let (set, host) = (&plan.request.set, &around.host.label);
+    let watched = |source: &Source| Watched { source: source.clone(), stream: backup::stream_of(source, set, host) };
+    let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
+    let limits = limits(wait);
+    let mut confirmed = changed::confirmed(listing, &databases, plan.request.sealing.is_some(), &limits, progress)?;
+    if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
+        changed::renew(listing.repository(), all, around.clock.now());
+    }
+    Ok(confirmed)
+}
+
+fn limits(wait: Duration) -> Timeouts {
+    Timeouts { busy: wait, ..Timeouts::default() }
+}
+
 /// Backs a set up, waiting for locks for at most `wait`.
 pub fn run(
     plan: &Plan,
@@ -116,14 +152,42 @@ pub fn run(
 ) -> anyhow::Result<Done> {
     let started = Instant::now();
     let reading = around.reading(None);
-    let run = Run {
+    let made = backup::execute(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    Ok(Done { made, took: started.elapsed() })
+}
+
+/// What a backup came to that was wanted only if something changed.
+pub enum Ended {
+    /// An archive was made.
+    Made(Box<Done>),
+    /// Nothing changed. One record for each database.
+    Unchanged(Vec<Seen>),
+}
+
+/// The same, but makes no archive if the copies hold what the newest archives hold. Callers look first: [`unchanged`].
+pub fn run_if_changed(
+    plan: &Plan,
+    wait: Duration,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Ended> {
+    let started = Instant::now();
+    let reading = around.reading(None);
+    let done = backup::execute_if_changed(repository, plan, &how(plan, wait, &reading, around), progress)?;
+    Ok(match done {
+        IfChanged::Made(made) => Ended::Made(Box::new(Done { made: *made, took: started.elapsed() })),
+        IfChanged::Unchanged(seen) => Ended::Unchanged(seen),
+    })
+}
+
+fn how<'a>(plan: &Plan, wait: Duration, reading: &'a Reading, around: &Surroundings<'a>) -> Run<'a> {
+    Run {
         clock: around.clock,
-        reading: &reading,
-        limits: Timeouts { busy: wait, ..Timeouts::default() },
+        reading,
+        limits: limits(wait),
         temporary: around.temporary,
         hold: None,
         watch_shrinks: around.settings.sets.get(&plan.request.set).is_none_or(|set| set.shrink == ShrinkWatch::Warn),
-    };
-    let made = backup::execute(repository, plan, &run, progress)?;
-    Ok(Done { made, took: started.elapsed() })
+    }
 }

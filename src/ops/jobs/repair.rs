@@ -4,11 +4,9 @@
 //! keeps its name and its mark: the rules count the good one from then on, and `cleanup` removes the other when it is
 //! asked to, after reading it once more.
 
-use std::time::Duration;
-
 use super::Surroundings;
 use super::copies::scene;
-use super::retention::rules_of;
+use super::retention::{LOCK_WAIT, own_rules};
 use crate::config::CopySettings;
 use crate::failure::is_interruption;
 use crate::names::{ArchiveId, ArchiveName, Name};
@@ -20,9 +18,6 @@ use crate::ops::verify::VerifyDepth;
 use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::workspace::copies::CopyRecord;
-
-/// How long another run may hold the lock.
-const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// A damaged archive that was repaired from a copy, or not.
 pub struct Repair {
@@ -127,15 +122,7 @@ fn wanted(here: &Inventory, record: &CopyRecord) -> Vec<(String, ArchiveName)> {
 /// Returns whether the rules of the main store would keep an archive, so that nothing is fetched every night and
 /// removed every morning.
 fn is_kept_here(good: &Snapshot, here: &Inventory, around: &Surroundings<'_>) -> bool {
-    let Ok(name) = Name::new("main") else { return false };
-    let main = CopySettings {
-        name,
-        location: around.settings.store.clone(),
-        required: false,
-        retention: None,
-        limit_upload: None,
-    };
-    let rules = rules_of(&main, around.settings);
+    let rules = own_rules(around.settings);
     !missing(std::slice::from_ref(good), &here.snapshots, &rules, &scene(around)).is_empty()
 }
 

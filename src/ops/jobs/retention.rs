@@ -65,7 +65,11 @@ pub fn configured_databases(settings: &Settings) -> Vec<PathBuf> {
 /// Returns the rules of a further store: its own, else those of the main store.
 pub fn rules_of(copy: &CopySettings, settings: &Settings) -> Retention {
     let own = copy.retention.as_ref().map(|retention| Settings { retention: retention.clone(), ..Settings::default() });
-    let settings = own.as_ref().unwrap_or(settings);
+    own_rules(own.as_ref().unwrap_or(settings))
+}
+
+/// Returns the rules of the main store.
+pub fn own_rules(settings: &Settings) -> Retention {
     let rules = configured_rules(settings);
     match Policy::new(rules) {
         Ok(policy) if rules != Reach::default() => Retention::Rotate(policy),

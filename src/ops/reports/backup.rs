@@ -10,6 +10,7 @@ use crate::ops::Repository;
 use crate::ops::backup::{self, Plan};
 use crate::report::backup as report;
 use crate::store_url::Location;
+use crate::workspace::Seen;
 
 /// Reports what would be backed up into a store.
 pub fn planned(plan: &Plan, store: &Location) -> report::Planned {
@@ -22,6 +23,24 @@ pub fn planned(plan: &Plan, store: &Location) -> report::Planned {
         databases: plan.sources.iter().map(source).collect(),
         missing: plan.missing.iter().map(|source| source.name.clone()).collect(),
     }
+}
+
+/// Reports databases that did not change, at least one.
+pub fn not_changed(set: &Name, all: &[Seen], by: report::By, lost: Vec<Name>) -> Option<report::Unchanged> {
+    let oldest = all.iter().min_by_key(|seen| seen.created_at)?;
+    let database =
+        |seen: &Seen| report::UnchangedDatabase { name: seen.database.clone(), archive: seen.archive.clone() };
+    Some(report::Unchanged {
+        outcome: report::Outcome::Unchanged,
+        set: set.clone(),
+        by,
+        archive: oldest.archive.clone(),
+        created_at: oldest.created_at,
+        confirmed_at: all.iter().map(|seen| seen.confirmed_at).min().unwrap_or(oldest.confirmed_at),
+        databases: all.iter().map(database).collect(),
+        lost,
+        copies: Vec::new(),
+    })
 }
 
 /// Reports an archive that was made; `lost` are databases that are gone although archives of them exist, and `words`

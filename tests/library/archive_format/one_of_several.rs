@@ -10,7 +10,8 @@ use heirloom::progress::Silent;
 use super::compressions::name_of;
 use super::{Bytes, THREADS, bytes_of, file_with, metadata, set, time, unpack};
 
-/// Writes an archive whose metadata says where the databases start, as changed by `change`; returns it with those places.
+/// Writes an archive whose metadata says where the databases start, as changed by `change`; returns it with those
+/// places.
 fn archive(sizes: &[usize], compression: Compression, change: fn(&mut Metadata)) -> (Vec<u8>, Vec<Option<u64>>) {
     let databases = set(sizes);
     let mut metadata = metadata(&databases);

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints its seeds")]
 
-mod dice;
+pub mod dice;
 mod examples;
 mod histories;
 mod properties;

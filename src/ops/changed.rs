@@ -1,0 +1,262 @@
+//! Decides whether a database still holds what its newest archive holds.
+//!
+//! First by a look, which reads nothing of the database and is compared with the record of the last backup; else by the
+//! digest of a copy. "Unchanged" needs a positive answer: whatever cannot be read, compared or found is a change, and a
+//! change makes an archive.
+//!
+//! A look is recorded only if it was the same before the database was pinned and after it was copied: else a commit
+//! between the two would count as saved.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::inventory::DAMAGED;
+use super::reading::Reading;
+use super::resolve::in_store;
+use crate::database::{self, Source, SourceError, Timeouts, refuse_unlinked};
+use crate::digest::{Hasher, Sha256};
+use crate::look::Look;
+use crate::names::{ArchiveId, ArchiveName};
+use crate::ops::Repository;
+use crate::progress::{Interrupted, Progress};
+use crate::snapshot::Snapshot;
+use crate::store::StoreError;
+use crate::streams::Stream;
+use crate::workspace::Seen;
+
+/// A database with the stream of its archives.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The database.
+    pub source: Source,
+    /// Its stream.
+    pub stream: Stream,
+}
+
+/// A database that was copied.
+pub struct CopyOf<'a> {
+    /// The database.
+    pub source: &'a Source,
+    /// Its stream.
+    pub stream: &'a Stream,
+    /// The copy, as it was taken.
+    pub copy: &'a Path,
+    /// The size of the copy.
+    pub bytes: u64,
+    /// The look that holds for the copy, if there is one.
+    pub look: Option<&'a Look>,
+}
+
+/// The archive that holds a database.
+pub struct ArchivedIn<'a> {
+    /// Its name.
+    pub archive: &'a ArchiveName,
+    /// Its identity.
+    pub id: Option<ArchiveId>,
+    /// Its size.
+    pub bytes: u64,
+    /// The instant of its snapshot.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Looks at databases; `None` for one of which nothing can be told.
+pub fn look_at(
+    sources: &[Source],
+    limits: &Timeouts,
+    progress: &dyn Progress,
+) -> Result<Vec<Option<Look>>, Interrupted> {
+    let look = |source| match database::look(source, limits, progress) {
+        Ok(look) => Ok(Some(look)),
+        Err(SourceError::Interrupted(interrupted)) => Err(interrupted),
+        // The backup finds it again, and reports it.
+        Err(_) => Ok(None),
+    };
+    sources.iter().map(look).collect()
+}
+
+/// Returns the looks that hold for the copies between them: those that are the same before and after.
+pub fn agreed(before: Vec<Option<Look>>, after: &[Option<Look>]) -> Vec<Option<Look>> {
+    let agrees = |(before, after): (Option<Look>, &Option<Look>)| {
+        // The earlier one: whether it is settled decides about what came right after it.
+        before.filter(|before| after.as_ref().is_some_and(|after| after.state == before.state))
+    };
+    before.into_iter().zip(after).map(agrees).collect()
+}
+
+/// What is in a store, listed when it is first needed: once for all sets of a round.
+pub struct Listing<'a> {
+    repository: &'a Repository,
+    found: OnceCell<HashMap<String, u64>>,
+}
+
+impl<'a> Listing<'a> {
+    /// Lists nothing yet.
+    pub fn new(repository: &'a Repository) -> Self {
+        Self { repository, found: OnceCell::new() }
+    }
+
+    /// Returns the repository whose store it lists.
+    pub fn repository(&self) -> &Repository {
+        self.repository
+    }
+
+    /// Returns whether the archive of a record is there, with its size, and not marked as damaged.
+    fn has(&self, seen: &Seen) -> Result<bool, StoreError> {
+        let found = match self.found.get() {
+            Some(found) => found,
+            None => {
+                let entries = self.repository.store().list()?;
+                self.found.get_or_init(|| entries.into_iter().map(|entry| (entry.name, entry.bytes)).collect())
+            }
+        };
+        let archive = seen.archive.as_str();
+        Ok(found.get(archive) == Some(&seen.bytes) && !found.contains_key(&format!("{archive}{DAMAGED}")))
+    }
+}
+
+/// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives are
+/// in the store. Changes nothing; see [`renew`].
+///
+/// `encrypted` asks for encrypted archives. Fails like a backup if a process writes to deleted files of a database.
+pub fn confirmed(
+    listing: &Listing<'_>,
+    databases: &[Watched],
+    encrypted: bool,
+    limits: &Timeouts,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    let sources: Vec<Source> = databases.iter().map(|watched| watched.source.clone()).collect();
+    let mut all = Vec::with_capacity(databases.len());
+    for watched in databases {
+        let Some(seen) = listing.repository.workspace().seen(&watched.stream) else { return Ok(None) };
+        if seen.look.is_none() || encrypted && !seen.archive.is_encrypted() {
+            return Ok(None);
+        }
+        all.push(seen);
+    }
+    let looks = look_at(&sources, limits, progress)?;
+    let is_unchanged = |(seen, look): (&Seen, &Option<Look>)| {
+        let (Some(recorded), Some(look)) = (&seen.look, look) else { return false };
+        look.is_unchanged_since(recorded)
+    };
+    if databases.is_empty() || !all.iter().zip(&looks).all(is_unchanged) {
+        return Ok(None);
+    }
+    for source in &sources {
+        refuse_unlinked(&source.path)?;
+    }
+    for seen in &all {
+        if !listing.has(seen)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(all))
+}
+
+/// Records that databases were found unchanged at a time.
+pub fn renew(repository: &Repository, all: &mut [Seen], now: DateTime<Utc>) {
+    for seen in all {
+        seen.confirmed_at = now;
+        // Without it, the next run finds the older time.
+        let _ = repository.workspace().record_seen(seen);
+    }
+}
+
+/// Returns new records of databases if their copies are what the newest archives of their streams were made from.
+/// `known` are the archives, newest first; those dated after `now` prove nothing.
+pub fn archived(
+    repository: &Repository,
+    copies: &[CopyOf<'_>],
+    known: &[Snapshot],
+    now: DateTime<Utc>,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    let mut all = Vec::with_capacity(copies.len());
+    for copy in copies {
+        let is_newest = |snapshot: &&Snapshot| {
+            let of_stream = snapshot.databases.iter().any(|brief| brief.stream == *copy.stream);
+            of_stream && snapshot.is_good() && snapshot.created_at <= now
+        };
+        let Some(newest) = known.iter().find(is_newest) else { return Ok(None) };
+        let Some(digest) = digest_of(repository, newest, copy, reading) else { return Ok(None) };
+        if digest != hash(copy.copy, progress)? {
+            return Ok(None);
+        }
+        let archive =
+            ArchivedIn { archive: &newest.name, id: newest.id, bytes: newest.bytes, created_at: newest.created_at };
+        all.push(record_of(copy, &archive, Some(digest), now));
+    }
+    Ok((!all.is_empty()).then_some(all))
+}
+
+/// Returns the digest of the copy that an archive was made from, as far as it can be one of this size.
+fn digest_of(repository: &Repository, newest: &Snapshot, copy: &CopyOf<'_>, reading: &Reading) -> Option<Sha256> {
+    let recorded = repository.workspace().seen(copy.stream);
+    let recorded = recorded.filter(|seen| seen.archive == newest.name && seen.bytes == newest.bytes);
+    if let Some(digest) = recorded.and_then(|seen| seen.copied) {
+        return Some(digest);
+    }
+    let index = newest.databases.iter().position(|brief| brief.stream == *copy.stream)?;
+    // One that was vacuumed has another size.
+    if newest.databases[index].bytes != Some(copy.bytes) {
+        return None;
+    }
+    let selected = in_store(repository, newest.name.as_str(), reading).ok()?;
+    selected.archive.contents().metadata.as_ref()?.databases.get(index).map(|database| database.sha256)
+}
+
+/// Hashes a copy.
+pub fn hash(copy: &Path, progress: &dyn Progress) -> anyhow::Result<Sha256> {
+    let mut file = File::open(copy)?;
+    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
+    loop {
+        progress.checkpoint()?;
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(bytes) => hasher.update(&buffer[..bytes]),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+}
+
+/// Makes the record of a database that an archive holds.
+pub fn record_of(copy: &CopyOf<'_>, archive: &ArchivedIn<'_>, copied: Option<Sha256>, now: DateTime<Utc>) -> Seen {
+    let path = std::path::absolute(&copy.source.path).unwrap_or_else(|_| copy.source.path.clone());
+    Seen {
+        stream: copy.stream.clone(),
+        database: copy.source.name.clone(),
+        source: path.to_string_lossy().into_owned(),
+        archive: archive.archive.clone(),
+        id: archive.id,
+        bytes: archive.bytes,
+        created_at: archive.created_at,
+        confirmed_at: now,
+        copied,
+        look: copy.look.cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::look::{Part, Sight, State};
+
+    #[test]
+    fn a_look_counts_only_if_it_is_the_same_before_and_after() {
+        let look = |taken, bytes| {
+            let main = Part { id: (1, 2), bytes, modified: 0, changed: 0, header: Sha256::of(b"header") };
+            let (path, sight) = ("/a".to_owned(), Sight::Times);
+            Some(Look { taken, state: State { path, boot: None, sight, main, wal: None, journal: None, index: None } })
+        };
+        assert_eq!(agreed(vec![look(1, 7)], &[look(2, 7)]), [look(1, 7)], "the earlier one");
+        assert_eq!(agreed(vec![look(1, 7)], &[look(2, 8)]), [None], "it changed in between");
+        assert_eq!(agreed(vec![None, look(1, 7)], &[look(2, 7), None]), [None, None]);
+    }
+}
