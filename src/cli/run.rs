@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::run_args::RunArgs;
 use super::run_life::Life;
-use super::run_start::Start;
-use super::{Context, Outcome, run_lock};
+use super::run_start::{Header, Start, header};
+use super::{Context, Outcome, run_lease, run_lock};
 use crate::config::RestoreAtStart;
 use crate::failure::is_interruption;
 use crate::names::printable;
@@ -45,22 +45,30 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
         }
         taken => taken?,
     };
-    start.say_of_store(context);
-    let restores = match context.settings.run.restore {
-        None => !args.command.is_empty(),
-        Some(restore) => restore == RestoreAtStart::IfMissing,
-    };
+    let usual = if args.command.is_empty() { RestoreAtStart::Never } else { RestoreAtStart::IfMissing };
+    let policy = context.settings.run.restore.unwrap_or(usual);
+    let mut sources = start.chosen.iter().flat_map(|set| &set.sources);
+    start.needs_store.set(match policy {
+        RestoreAtStart::Never => false,
+        RestoreAtStart::IfMissing => sources.any(|source| matches!(header(&source.path), Header::Missing)),
+        RestoreAtStart::Newest => true,
+    });
+    let mut leases = run_lease::start(&start, lock.as_ref(), context);
+    match leases.as_mut().map_or(Ok(()), |leases| leases.settle(&start, context)) {
+        Err(error) if is_interruption(&error) => return start.ended_by_signal(context).ok_or(error),
+        settled => settled?,
+    }
     if let Some(ended) = start.finish_earlier(context)? {
         return Ok(ended);
     }
-    if restores && let Some(ended) = start.restore(context)? {
+    if policy != RestoreAtStart::Never && let Some(ended) = start.restore(policy, leases.as_mut(), context)? {
         return Ok(ended);
     }
     if let Some(ended) = start.ended_by_signal(context) {
         return Ok(ended);
     }
     let application = start.application(context)?;
-    Life::new(start, application, lock, context).run(context)
+    Life::new(start, application, (lock, leases), context).run(context)
 }
 
 /// Reports a command that cannot be run, before anything else is done.

@@ -4,10 +4,11 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::run_job::{BESIDE, Done, Job};
+use super::run_lease::Leases;
 use super::run_seen::Seen;
 use super::run_start::{Application, Start};
 use super::settings::variable;
-use super::{Context, Outcome, run_lock};
+use super::{Context, Outcome, run_lock, run_unrestored};
 use crate::names::printable;
 use crate::platform::child::Ended;
 use crate::platform::supervise::{Event, is_stop};
@@ -63,10 +64,11 @@ pub(super) struct Life<'a> {
     saved: Option<Seen>,
     grace: Duration,
     lock: Option<RunLock>,
+    leases: Option<Leases>,
 }
 
 impl<'a> Life<'a> {
-    pub(super) fn new(start: Start<'a>, application: Application, lock: Option<RunLock>, context: &Context) -> Self {
+    pub(super) fn new(start: Start<'a>, application: Application, locks: (Option<RunLock>, Option<Leases>), context: &Context) -> Self {
         let every = start.args.every;
         let now = Instant::now();
         let next = if context.settings.run.on_start { Some(now) } else { every.map(|every| now + every) };
@@ -82,7 +84,8 @@ impl<'a> Life<'a> {
             end_saved: false,
             saved: None,
             grace: context.settings.run.grace.unwrap_or_else(usual_grace),
-            lock,
+            lock: locks.0,
+            leases: locks.1,
         }
     }
 
@@ -107,6 +110,8 @@ impl<'a> Life<'a> {
                 Ok(Event::Child) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        // The next run may start from here on.
+        drop(self.leases);
         drop(self.lock);
         Ok(match (&self.application, self.ended) {
             (Application::Child(_), Some(ended)) => Outcome::Ended(ended.exit_code()),
@@ -127,6 +132,9 @@ impl<'a> Life<'a> {
 
     /// Collects the children that ended.
     fn look(&mut self, context: &mut Context) {
+        if let Some(leases) = &mut self.leases {
+            leases.report(&self.start, context);
+        }
         if let Some(running) = &mut self.job
             && let Some(done) = running.job.done()
             && let Some(running) = self.job.take()
@@ -204,6 +212,11 @@ impl<'a> Life<'a> {
 
     /// Starts a backup. Returns whether it was started.
     fn back_up(&mut self, purpose: Purpose, context: &mut Context) -> bool {
+        if self.leases.as_ref().is_some_and(Leases::is_other) {
+            // Its history must not be mixed with that of the other run.
+            return false;
+        }
+        self.start.starter.label.replace(run_unrestored::label(&self.start.chosen, context));
         let seen = Seen::now(&self.start.chosen);
         let kind = if purpose == Purpose::Schedule { "scheduled" } else { "final" };
         let mut words = vec!["backup", "--if-exists", "--kind", kind];

@@ -1,6 +1,6 @@
 //! What `run` does before the application starts: waits for another run, finishes what an earlier one left, restores.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,8 @@ use crate::ops::restore;
 use crate::platform::child::Group;
 use crate::platform::supervise::{self, Event, Supervised, is_stop, notify};
 use crate::progress::Interrupted;
-use crate::store_url::Location;
 use crate::text::quoted;
 
-/// The first pause before a store is asked again; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause before a store is asked again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How much time the service manager is asked for at once, in microseconds.
 const EXTENSION: &str = "EXTEND_TIMEOUT_USEC=60000000";
 /// How often it is asked.
@@ -55,6 +50,10 @@ pub(super) struct Start<'a> {
     extended: RefCell<Option<Instant>>,
     /// The signal that asked to stop before the application was started.
     stopped: RefCell<Option<i32>>,
+    /// Until when stores that do not answer are asked again; set by the first of them.
+    pub(super) patience: Cell<Option<Instant>>,
+    /// Whether the application may not start without an answer of the store.
+    pub(super) needs_store: Cell<bool>,
 }
 
 impl<'a> Start<'a> {
@@ -66,7 +65,7 @@ impl<'a> Start<'a> {
             supervise::watch_process(pid, sender).map_err(|cause| no_process(pid, &cause))?;
         }
         let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("heirloom"));
-        let starter = Starter { own, options: context.typed.options() };
+        let starter = Starter { own, options: context.typed.options(), label: RefCell::default() };
         let start = Self {
             args,
             chosen,
@@ -75,6 +74,8 @@ impl<'a> Start<'a> {
             notify_socket: variable("NOTIFY_SOCKET"),
             extended: RefCell::default(),
             stopped: RefCell::default(),
+            patience: Cell::default(),
+            needs_store: Cell::default(),
         };
         if let Some(signal) = context.ui.signal() {
             start.stopped.replace(Some(signal.into()));
@@ -143,21 +144,8 @@ impl<'a> Start<'a> {
         Some(Outcome::Ended(128 + signal))
     }
 
-    /// Warns of what the store does not give.
-    pub(super) fn say_of_store(&self, context: &Context) {
-        if let Location::Remote(url) = &context.settings.store {
-            self.say(
-                context,
-                format!(
-                    "the store \"{}\" does not keep two instances on different machines apart: run only one",
-                    printable(&url.to_string())
-                ),
-            );
-        }
-    }
-
     /// Runs a job to its end; a stop signal ends it early.
-    fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
+    pub(super) fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
         let mut job = self.starter.start(words, 0)?;
         loop {
             if self.stopped.borrow().is_some() {
@@ -201,79 +189,8 @@ impl<'a> Start<'a> {
         Ok(None)
     }
 
-    /// Restores what is missing. Returns how this run ends if the application must not be started.
-    pub(super) fn restore(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
-        for set in &self.chosen {
-            let mut words = vec!["restore", "--if-missing", "--if-backup-exists"];
-            let name = set.set.to_string();
-            if context.settings.sets.contains_key(&set.set) {
-                words.extend(["--set", &name]);
-            }
-            let restored = self.restore_with_patience(&words, context).and_then(|done| {
-                if done.code != FailureKind::NoBackup.code() || !context.settings.run.first_deployment {
-                    return Ok(done);
-                }
-                context
-                    .ui
-                    .warning(format!("{}; this is a first deployment, so none of them is restored", done.message()));
-                words.push("--fresh");
-                self.restore_with_patience(&words, context)
-            });
-            let done = match restored {
-                Ok(done) => done,
-                Err(error) if error.is::<Interrupted>() => return Ok(self.ended_by_signal(context)),
-                Err(error) => return Err(error),
-            };
-            if let Some(ended) = self.ended_by_signal(context) {
-                return Ok(Some(ended));
-            }
-            if done.code != 0 {
-                self.report_failed(&done, context);
-                return Ok(Some(Outcome::Ended(done.code)));
-            }
-            let archive = done.document.as_ref().and_then(|document| document.get("archive")?.as_str());
-            if let Some(archive) = archive.map(|archive| archive.rsplit('/').next().unwrap_or(archive)) {
-                self.say(context, format!("restored {name} from {}", printable(archive)));
-            }
-        }
-        self.sound(context)
-    }
-
-    /// Asks a store again that does not answer or is locked.
-    fn restore_with_patience(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
-        let patience = context.settings.run.restore_wait;
-        let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let done = self.job(words, context)?;
-            let may_pass = [FailureKind::StoreUnreachable.code(), FailureKind::Busy.code()].contains(&done.code);
-            let left = patience.saturating_sub(started.elapsed());
-            if !may_pass || left.is_zero() {
-                return Ok(done);
-            }
-            let pause_now = pause.min(left);
-            self.notify("STATUS=waiting for the store");
-            self.say(context, format!("{}; trying again in {} s", done.why(), pause_now.as_secs().max(1)));
-            self.pause(pause_now)?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    fn report_failed(&self, done: &Done, context: &Context) {
-        let (message, hint) = done.error.clone().unwrap_or_else(|| (done.why(), None));
-        let message = if done.code == FailureKind::StoreUnreachable.code() {
-            format!(
-                "{message}; a database is missing and cannot be restored, and an empty one would bury its backups: the \
-                 application was not started"
-            )
-        } else {
-            format!("{message}; the application was not started")
-        };
-        context.ui.error(&message, hint.as_deref());
-    }
-
     /// Looks at the databases that exist. Returns how this run ends if one is damaged.
-    fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
+    pub(super) fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
         for source in self.chosen.iter().flat_map(|set| &set.sources) {
             match header(&source.path) {
                 Header::Missing => continue,
@@ -316,6 +233,7 @@ impl<'a> Start<'a> {
                     own: &self.starter.own,
                     words,
                     without: &without,
+                    with: &[],
                     nice: 0,
                     // At a terminal it must be in our group, or it could not read from it.
                     group: if run.signal_group && !std::io::stdin().is_terminal() { Group::Own } else { Group::Ours },
@@ -334,7 +252,7 @@ const CRITICAL: u8 = 21;
 const SIGHUP: i32 = 1;
 const SIGTERM: i32 = 15;
 
-enum Header {
+pub(super) enum Header {
     Missing,
     Sqlite,
     Other,
@@ -342,7 +260,7 @@ enum Header {
 
 /// Looks at the first bytes of a file. This process never has a connection to the database, whose locks the closing of
 /// the file would release.
-fn header(path: &Path) -> Header {
+pub(super) fn header(path: &Path) -> Header {
     use std::io::Read as _;
     let mut start = [0; 16];
     match std::fs::File::open(path).and_then(|mut file| file.read(&mut start)) {

@@ -53,6 +53,7 @@ pub enum Key {
     RunRestore,
     RestoreWait,
     FirstDeployment,
+    StartWithoutRestore,
     LeaseWait,
     OnStart,
     Final,
@@ -63,7 +64,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -100,6 +101,7 @@ impl Key {
         Self::RunRestore,
         Self::RestoreWait,
         Self::FirstDeployment,
+        Self::StartWithoutRestore,
         Self::LeaseWait,
         Self::OnStart,
         Self::Final,
@@ -156,6 +158,7 @@ impl Key {
             Self::RunRestore => ("run", "restore"),
             Self::RestoreWait => ("run", "restore_wait"),
             Self::FirstDeployment => ("run", "first_deployment"),
+            Self::StartWithoutRestore => ("run", "start_without_restore"),
             Self::LeaseWait => ("run", "lease_wait"),
             Self::OnStart => ("run", "on_start"),
             Self::Final => ("run", "final"),
@@ -278,6 +281,7 @@ impl Key {
             Self::RunRestore
             | Self::RestoreWait
             | Self::FirstDeployment
+            | Self::StartWithoutRestore
             | Self::LeaseWait
             | Self::OnStart
             | Self::Final
@@ -349,6 +353,7 @@ impl Key {
             Self::RunRestore
             | Self::RestoreWait
             | Self::FirstDeployment
+            | Self::StartWithoutRestore
             | Self::LeaseWait
             | Self::OnStart
             | Self::Final

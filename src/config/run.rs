@@ -14,6 +14,8 @@ pub struct RunSettings {
     pub restore_wait: Duration,
     /// Whether the application starts without a database of its own although the store holds archives of others.
     pub first_deployment: bool,
+    /// Whether the application starts without its data if no store answers in time.
+    pub start_without_restore: bool,
     /// How long to wait for another run with the same store.
     pub lease_wait: Duration,
     /// Whether a backup is made at the start.
@@ -33,6 +35,8 @@ pub struct RunSettings {
 pub enum RestoreAtStart {
     /// Those that are missing or empty.
     IfMissing,
+    /// All whose state is not that of their newest backup.
+    Newest,
     /// None.
     Never,
 }
@@ -43,6 +47,7 @@ impl Default for RunSettings {
             restore: None,
             restore_wait: Duration::from_secs(120),
             first_deployment: false,
+            start_without_restore: false,
             lease_wait: Duration::from_secs(120),
             on_start: true,
             at_end: true,
@@ -59,12 +64,14 @@ impl RunSettings {
             Key::RunRestore => {
                 self.restore = match value {
                     Value::Text(text) if text == "if-missing" => Some(RestoreAtStart::IfMissing),
+                    Value::Text(text) if text == "newest" => Some(RestoreAtStart::Newest),
                     Value::Text(text) if text == "never" => Some(RestoreAtStart::Never),
-                    _ => return Err(not("\"if-missing\" or \"never\"", value)),
+                    _ => return Err(not("\"if-missing\", \"newest\" or \"never\"", value)),
                 }
             }
             Key::RestoreWait => self.restore_wait = age(value)?,
             Key::FirstDeployment => self.first_deployment = switch(value)?,
+            Key::StartWithoutRestore => self.start_without_restore = switch(value)?,
             Key::LeaseWait => self.lease_wait = age(value)?,
             Key::OnStart => self.on_start = switch(value)?,
             Key::Final => self.at_end = switch(value)?,
@@ -87,11 +94,13 @@ impl RunSettings {
             Key::RunRestore => self.restore.map(|restore| {
                 Value::Text(match restore {
                     RestoreAtStart::IfMissing => "if-missing".into(),
+                    RestoreAtStart::Newest => "newest".into(),
                     RestoreAtStart::Never => "never".into(),
                 })
             }),
             Key::RestoreWait => time(self.restore_wait),
             Key::FirstDeployment => Some(Value::Switch(self.first_deployment)),
+            Key::StartWithoutRestore => Some(Value::Switch(self.start_without_restore)),
             Key::LeaseWait => time(self.lease_wait),
             Key::OnStart => Some(Value::Switch(self.on_start)),
             Key::Final => Some(Value::Switch(self.at_end)),

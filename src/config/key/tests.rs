@@ -58,6 +58,7 @@ fn what_is_set_is_what_is_got() {
         (Key::RunRestore, text("never")),
         (Key::RestoreWait, text("5m")),
         (Key::FirstDeployment, Value::Switch(true)),
+        (Key::StartWithoutRestore, Value::Switch(true)),
         (Key::LeaseWait, text("90s")),
         (Key::OnStart, Value::Switch(false)),
         (Key::Final, Value::Switch(false)),
