@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::run_args::RunArgs;
+use super::run_args::{LogFormat, RunArgs};
 use super::run_life::Life;
 use super::run_start::{Header, Start, header};
-use super::{Context, Outcome, run_lease, run_lock};
+use super::{Context, Outcome, run_lease, run_lock, run_places};
 use crate::config::RestoreAtStart;
 use crate::failure::is_interruption;
 use crate::names::printable;
@@ -30,6 +30,9 @@ pub(super) fn first_process(words: &[OsString]) -> u8 {
 }
 
 pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    if args.log_format == LogFormat::Json {
+        context.ui.log_as_json();
+    }
     if let Some(refused) = no_program(args, context) {
         return Ok(Outcome::Ended(refused.exit_code()));
     }
@@ -39,6 +42,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
         _ => selection.choose(&context.settings)?,
     };
     let start = Start::new(args, chosen, context)?;
+    run_places::warn(&start.chosen, context);
     let lock = match run_lock::take(&start, context, context.settings.run.lease_wait) {
         Err(error) if is_interruption(&error) => {
             return start.ended_by_signal(context).ok_or(error);
@@ -61,7 +65,9 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
     if let Some(ended) = start.finish_earlier(context)? {
         return Ok(ended);
     }
-    if policy != RestoreAtStart::Never && let Some(ended) = start.restore(policy, leases.as_mut(), context)? {
+    if policy != RestoreAtStart::Never
+        && let Some(ended) = start.restore(policy, leases.as_mut(), context)?
+    {
         return Ok(ended);
     }
     if let Some(ended) = start.ended_by_signal(context) {

@@ -302,4 +302,3 @@ impl Keeper {
         Ok(State::Held)
     }
 }
-

@@ -68,7 +68,12 @@ pub(super) struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    pub(super) fn new(start: Start<'a>, application: Application, locks: (Option<RunLock>, Option<Leases>), context: &Context) -> Self {
+    pub(super) fn new(
+        start: Start<'a>,
+        application: Application,
+        locks: (Option<RunLock>, Option<Leases>),
+        context: &Context,
+    ) -> Self {
         let every = start.args.every;
         let now = Instant::now();
         let next = if context.settings.run.on_start { Some(now) } else { every.map(|every| now + every) };

@@ -72,8 +72,7 @@ impl Start<'_> {
         context: &Context,
     ) -> anyhow::Result<Done> {
         let name = set.set.to_string();
-        let of_set: &[&str] =
-            if context.settings.sets.contains_key(&set.set) { &["--set", &name] } else { &[] };
+        let of_set: &[&str] = if context.settings.sets.contains_key(&set.set) { &["--set", &name] } else { &[] };
         let words = [&["restore", "--if-missing", "--if-backup-exists"], of_set].concat();
         let done = self.restore_with_patience(&words, leases.as_deref_mut(), context)?;
         if done.code == FailureKind::NoBackup.code() && context.settings.run.first_deployment {
@@ -106,6 +105,8 @@ impl Start<'_> {
         context: &Context,
     ) -> anyhow::Result<Done> {
         let mut pause = FIRST_PAUSE;
+        let deadline = self.patience.get().unwrap_or_else(|| Instant::now() + context.settings.run.restore_wait);
+        self.patience.set(Some(deadline));
         loop {
             // The store may answer again, and another run have the lease.
             if let Some(leases) = leases.as_deref_mut().filter(|_| self.needs_store.get()) {
@@ -116,8 +117,6 @@ impl Start<'_> {
             if !may_pass {
                 return Ok(done);
             }
-            let deadline = self.patience.get().unwrap_or_else(|| Instant::now() + context.settings.run.restore_wait);
-            self.patience.set(Some(deadline));
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(done);

@@ -50,7 +50,7 @@ pub(super) struct Start<'a> {
     extended: RefCell<Option<Instant>>,
     /// The signal that asked to stop before the application was started.
     stopped: RefCell<Option<i32>>,
-    /// Until when stores that do not answer are asked again; set by the first of them.
+    /// Until when stores that do not answer are asked again, since the first restore.
     pub(super) patience: Cell<Option<Instant>>,
     /// Whether the application may not start without an answer of the store.
     pub(super) needs_store: Cell<bool>,

@@ -15,7 +15,9 @@ pub(super) fn mark(set: &Name, context: &Context) {
     let workspace = context.state_workspace();
     let marked = workspace.map(|workspace| workspace.mark_unrestored(set, context.clock.now()));
     if let None | Some(Err(_)) = marked {
-        context.ui.warning("it cannot be recorded that nothing was restored; a restart takes the database for the real one");
+        context
+            .ui
+            .warning("it cannot be recorded that nothing was restored; a restart takes the database for the real one");
     }
 }
 
@@ -32,9 +34,8 @@ pub(super) fn is_marked(set: &Name, context: &Context) -> bool {
     let Some(marks) = context.state_workspace() else { return false };
     let Some(since) = marks.unrestored(set) else { return false };
     let records = context.run_workspace().and_then(|workspace| workspace.records().ok()).unwrap_or_default();
-    let is_later = records
-        .iter()
-        .any(|record| record.set == *set && record.state == RecordState::Finished && record.at > since);
+    let is_later =
+        records.iter().any(|record| record.set == *set && record.state == RecordState::Finished && record.at > since);
     if is_later {
         clear(set, context);
     }

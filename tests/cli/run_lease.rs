@@ -152,8 +152,10 @@ fn a_store_without_leases_says_so_and_a_store_that_is_away_does_not_delay_the_ap
     world.database("app.db");
     fs::write(world.path("heirloom.toml"), "[run]\non_start = false\nfinal = false\n").unwrap();
     let away = "the lease of this run cannot be renewed";
-    let mut run =
-        Run::start(&world, &mut live(&world, ["run", "--", "sh", "-c", "while ! test -e go; do sleep 0.05; done; exit 5"]));
+    let mut run = Run::start(
+        &world,
+        &mut live(&world, ["run", "--", "sh", "-c", "while ! test -e go; do sleep 0.05; done; exit 5"]),
+    );
     run.says("started sh");
     run.says(away);
     fs::write(world.path("go"), "").unwrap();

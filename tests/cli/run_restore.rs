@@ -96,3 +96,23 @@ fn under_newest_a_store_that_is_away_stops_the_start_although_there_is_a_databas
     let mut waiting = Run::start(&world, &mut live(&world, ["run", "--", "touch", "started"]));
     assert_eq!(waiting.code(), 16, "{}", waiting.said());
 }
+
+#[test]
+fn a_database_in_memory_is_a_warning_and_a_collector_gets_json() {
+    if !std::path::Path::new("/dev/shm").is_dir() {
+        return crate::tools::not_tested("a database in memory", "/dev/shm");
+    }
+    let mut world = world();
+    let folder = tempfile::Builder::new().tempdir_in("/dev/shm").unwrap();
+    world.env("DATABASE_PATH", folder.path().join("app.db").to_str().unwrap());
+    run(&world, "exit 0").success().says("is in memory (tmpfs) and lost at the next restart: mount a volume at");
+    world.database("app.db");
+    fs::copy(world.path("app.db"), folder.path().join("app.db")).unwrap();
+    let words = ["run", "--log-format", "json", "--", "sh", "-c", "exit 0"];
+    let ran = world.run(&mut live(&world, words)).success();
+    let lines: Vec<serde_json::Value> = ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["level"] == "warning"), "{}", ran.stderr);
+    let saved = lines.iter().find(|line| line["message"].as_str().unwrap().starts_with("saved app_")).unwrap();
+    assert_eq!(saved["level"], "info");
+    assert!(chrono::DateTime::parse_from_rfc3339(saved["time"].as_str().unwrap()).is_ok());
+}
