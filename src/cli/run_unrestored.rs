@@ -1,8 +1,13 @@
 //! Runs without a restore: their archives form streams of their own, under another host label, until somebody restores.
 
+use chrono::{DateTime, Utc};
+
 use super::Context;
+use crate::metadata::rfc3339;
 use crate::names::{HostLabel, Name};
 use crate::ops::jobs::Chosen;
+use crate::platform::{create_private_folders, parent};
+use crate::workspace::Record;
 use crate::workspace::records::RecordState;
 
 /// What is appended to the host label.
@@ -12,9 +17,11 @@ const MAX: usize = 64;
 
 /// Marks a set: its application starts without its data.
 pub(super) fn mark(set: &Name, context: &Context) {
-    let workspace = context.state_workspace();
-    let marked = workspace.map(|workspace| workspace.mark_unrestored(set, context.clock.now()));
-    if let None | Some(Err(_)) = marked {
+    let marked = context.state_workspace().is_some_and(|workspace| {
+        create_private_folders(parent(workspace.folder())).is_ok()
+            && workspace.mark_unrestored(set, context.clock.now()).is_ok()
+    });
+    if !marked {
         context
             .ui
             .warning("it cannot be recorded that nothing was restored; a restart takes the database for the real one");
@@ -29,22 +36,39 @@ pub(super) fn clear(set: &Name, context: &Context) {
     }
 }
 
-/// Returns whether a set runs on a database that is not its own: it is marked, and nobody restored it since.
-pub(super) fn is_marked(set: &Name, context: &Context) -> bool {
-    let Some(marks) = context.state_workspace() else { return false };
-    let Some(since) = marks.unrestored(set) else { return false };
+/// Returns since when a set runs on a database that is not its own: it is marked, and nobody restored it since.
+fn since(set: &Name, context: &Context) -> Option<DateTime<Utc>> {
+    let since = context.state_workspace()?.unrestored(set)?;
     let records = context.run_workspace().and_then(|workspace| workspace.records().ok()).unwrap_or_default();
-    let is_later =
-        records.iter().any(|record| record.set == *set && record.state == RecordState::Finished && record.at > since);
-    if is_later {
-        clear(set, context);
+    let is_later = |record: &Record| record.set == *set && record.state == RecordState::Finished && record.at > since;
+    (!records.iter().any(is_later)).then_some(since)
+}
+
+/// Warns of the sets that run on a database that is not their own.
+pub(super) fn warn<'a>(sets: impl IntoIterator<Item = &'a Name>, context: &Context) {
+    for set in sets {
+        let Some(since) = since(set, context) else { continue };
+        let restore = context.command_line(&["restore", "latest"]);
+        context.ui.warning(format!(
+            "\"{set}\" runs without its data since {}, because nothing could be restored; its backups are those of {}; \
+             to restore: {restore}",
+            rfc3339(since),
+            apart(&context.host.label)
+        ));
     }
-    !is_later
 }
 
 /// Returns the host label of the archives, if it must not be the usual one. One marked set is enough: they share a run.
 pub(super) fn label(chosen: &[Chosen], context: &Context) -> Option<HostLabel> {
-    chosen.iter().any(|chosen| is_marked(&chosen.set, context)).then(|| apart(&context.host.label))
+    let mut is_apart = false;
+    for set in chosen.iter().map(|chosen| &chosen.set) {
+        match since(set, context) {
+            Some(_) => is_apart = true,
+            // The record of the restore may be removed one day.
+            None => clear(set, context),
+        }
+    }
+    is_apart.then(|| apart(&context.host.label))
 }
 
 /// Returns the host label of archives that must not stand before those of a host.

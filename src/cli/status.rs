@@ -2,7 +2,7 @@
 
 use super::table::{Column, Table};
 use super::ui::Tone;
-use super::{Context, Outcome, text};
+use super::{Context, Outcome, run_unrestored, text};
 use crate::database::Source;
 use crate::failure::{Failure, Remedy};
 use crate::names::{Name, printable};
@@ -74,6 +74,7 @@ pub(super) fn run(args: &StatusArgs, context: &mut Context) -> anyhow::Result<Ou
         now: context.clock.now(),
     };
     let found = status(&request, &context.ui.progress())?;
+    run_unrestored::warn(found.sets.iter().map(|set| &set.set), context);
     if context.ui.is_json() {
         context.ui.document(&found);
     } else if args.brief {

@@ -150,11 +150,9 @@ impl Stores {
         Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
     }
 
-    /// Returns the workspace of the state directory for a store, without a request to it.
+    /// Returns the workspace of the state directory for a store, without a request to it. Nothing of it need exist.
     pub(super) fn state_workspace(&self, location: &Location) -> Option<Workspace> {
-        let state = self.state.as_ref()?;
-        platform::create_private_folders(&state.join(WORKSPACES)).ok()?;
-        Some(workspace(state, &key(location)))
+        self.state.as_ref().map(|state| workspace(state, &key(location)))
     }
 
     /// Returns how to open a remote store for its lease, from any thread: without the listing and the workspace of a job.
@@ -174,7 +172,10 @@ impl Stores {
                 let workspace = self.open(location, scene).ok()?.workspace().clone();
                 workspace.folder().is_dir().then_some(workspace)
             }
-            Location::Remote(_) => self.state_workspace(location),
+            Location::Remote(_) => {
+                platform::create_private_folders(&self.state.as_ref()?.join(WORKSPACES)).ok()?;
+                self.state_workspace(location)
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::servers::proxy::{Fault, Proxy};
 use crate::servers::{Kind, place};
 use crate::tools::installed;
 
-const CYCLES: u64 = 15;
+const CYCLES: u64 = 7;
 
 #[test]
 fn an_ephemeral_host_loses_what_came_after_the_last_backup_and_nothing_else() {
@@ -34,7 +34,7 @@ fn an_ephemeral_host_loses_what_came_after_the_last_backup_and_nothing_else() {
     let (mut saved, mut written) = (0, 0);
     let mut lost = 0;
     for cycle in 0..cycles {
-        let is_away = cycle % 10 == 9;
+        let is_away = cycle % 10 == 4;
         proxy.set(move |_| Some(Fault::Cut).filter(|_| is_away));
         for name in ["app.db", "app.db-wal", "app.db-shm", "app.db-journal", "acks", "pid"] {
             let _ = fs::remove_file(world.path(name));

@@ -36,6 +36,7 @@ fn archives_of_a_run_without_a_restore_never_stand_before_the_real_ones() {
     // The application goes on with its database, whose backups stand apart.
     run(&world, NEW).success().says("saved app_");
     assert_eq!(hosts(&world), ["here.unrestored", "here"]);
+    world.run(&mut live(&world, ["status"])).success().says("\"app\" runs without its data since");
     let plan = world.run(&mut live(&world, ["restore", "latest", "--dry-run", "--json"])).success().json();
     assert_eq!(plan["databases"][0]["rows"], 100, "{plan}");
     // The disk is lost, too: the real one is restored, and its history goes on.
@@ -55,6 +56,7 @@ fn archives_of_a_run_without_a_restore_never_stand_before_the_real_ones() {
     run(&world, "exit 0").success();
     assert_eq!(hosts(&world)[0], "here");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+    assert!(!world.run(&mut live(&world, ["status"])).success().stderr.contains("without its data"));
 }
 
 #[test]
