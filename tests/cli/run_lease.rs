@@ -12,7 +12,7 @@ use crate::servers::{Kind, place};
 use crate::tools::{have, installed};
 use crate::world::World;
 
-const UPDATES: usize = 12;
+const UPDATES: usize = 30;
 
 /// A world whose store is a bucket, with the same host label on all machines.
 fn shared(kind: Kind, promise: &str) -> Option<World> {
