@@ -1,4 +1,5 @@
-//! The leases of a run in a remote store: taken before the restore, renewed by a thread, released after the last backup.
+//! The leases of a run in a remote store: taken before the restore, renewed by a thread, released after the last
+//! backup.
 //!
 //! A store that does not answer never ends or delays the application: the thread tries again.
 

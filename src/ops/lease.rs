@@ -7,9 +7,9 @@
 //! - The highest generation is never removed, so it never falls. A file that somebody puts late, after an old listing,
 //!   is below the highest one, and means nothing. That is why a listing after the put decides who has taken the lease.
 //! - Files are removed in ascending order, each after all lower ones are gone. So a holder at G that has put G+1, and
-//!   then still finds its own file G, knows that no G+1 existed before (it could not have been removed before G): its
-//!   G+1 was the first, nobody was in between. It needs no clock for that, however long it was suspended. If its G is
-//!   gone, another run took the lease.
+//!   then still finds its own file G, knows that no G+1 existed before (it could not have been removed before G):
+//!   nobody was in between. It needs no clock for that, however long it was suspended. If its G is gone, another run
+//!   took the lease.
 //!
 //! A lease has expired if its highest generation stayed the same for [`EXPIRY`] of the observer's own time. The clock of
 //! the other host is never read, and an observer that was suspended only waits longer.
