@@ -131,7 +131,8 @@ impl Leases {
                         return Err(Failure::new(
                             FailureKind::Busy,
                             format!(
-                                "another run saves into the store \"{store}\": {holder}; the application was not started"
+                                "another run saves into the store \"{store}\": {holder}; the application was not \
+                                 started"
                             ),
                         )
                         .remedy("end the other instance first, or give each its own prefix or host label")

@@ -11,8 +11,8 @@
 //!   nobody was in between. It needs no clock for that, however long it was suspended. If its G is gone, another run
 //!   took the lease.
 //!
-//! A lease has expired if its highest generation stayed the same for [`EXPIRY`] of the observer's own time. The clock of
-//! the other host is never read, and an observer that was suspended only waits longer.
+//! A lease has expired if its highest generation stayed the same for [`EXPIRY`] of the observer's own time. The clock
+//! of the other host is never read, and an observer that was suspended only waits longer.
 //!
 //! A process that dies at any moment leaves files below the highest, which the next holder removes, or its own as the
 //! highest, which expires. A lost answer to a put is found out at the next attempt: the file names its run.
