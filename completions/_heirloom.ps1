@@ -464,6 +464,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only this configured set')
             [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'Back up at this interval, such as 15m')
             [CompletionResult]::new('--beside', '--beside', [CompletionResultType]::ParameterName, 'The application is process PID, which something else started; its end is the stop signal')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How each line on standard error is written: as text, or as JSON with time, level and message')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')

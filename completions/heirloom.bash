@@ -1215,7 +1215,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__run)
-            opts="-q -v -h --set --every --beside --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --every --beside --log-format --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1231,6 +1231,10 @@ _heirloom() {
                     ;;
                 --beside)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --config)

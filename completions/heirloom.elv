@@ -442,6 +442,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --set 'Only this configured set'
             cand --every 'Back up at this interval, such as 15m'
             cand --beside 'The application is process PID, which something else started; its end is the stop signal'
+            cand --log-format 'How each line on standard error is written: as text, or as JSON with time, level and message'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
             cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'

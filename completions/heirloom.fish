@@ -439,6 +439,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l every -d 'Back up at this interval, such as 15m' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l beside -d 'The application is process PID, which something else started; its end is the stop signal' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l log-format -d 'How each line on standard error is written: as text, or as JSON with time, level and message' -r -f -a "text\t'Lines for people'
+json\t'One JSON document in each line, for collectors'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r

@@ -13,7 +13,7 @@ use super::record::Record;
 use super::round::{Notices, Round};
 use super::settings::{Configuration, variable};
 use super::store_names::{ALL, MAIN, named};
-use super::stores::{Scene, Stores};
+use super::stores::{Opener, Scene, Stores};
 use super::{GlobalArgs, Ui};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -28,7 +28,7 @@ use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
 use crate::platform;
 use crate::store::{Examination, StoreError};
-use crate::store_url::{Location, Service};
+use crate::store_url::{Location, Service, StoreUrl};
 use crate::streams::OwnHost;
 use crate::workspace::Workspace;
 
@@ -192,6 +192,16 @@ impl Context {
     /// not made yet, or its disk is away.
     pub(super) fn run_workspace(&self) -> Option<Workspace> {
         self.stores.run_workspace(&self.settings.store, &self.scene())
+    }
+
+    /// Returns the workspace of the state directory for the store, which is there if the store is away.
+    pub(super) fn state_workspace(&self) -> Option<Workspace> {
+        self.stores.state_workspace(&self.settings.store)
+    }
+
+    /// Returns how to open a remote store for its lease.
+    pub(super) fn lease_opener(&self, url: &StoreUrl) -> Opener {
+        self.stores.opener(url, &self.scene())
     }
 
     /// Returns where plain data lies while it is worked on, if not in the workspace.

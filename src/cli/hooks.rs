@@ -24,7 +24,7 @@ use crate::text::shell_word;
 const RUNNING: &str = "HEIRLOOM_HOOK";
 /// How long a program may take to exit after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
-/// Variables that only this program needs.
+/// Variables that only this program needs: a program that it starts gets them if `pass_env` says so.
 const SECRETS: [&str; 6] =
     ["AWS_*", "CONNECT_API_KEY", "HEIRLOOM_IDENTITY_FILE", "NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*"];
 
@@ -176,8 +176,8 @@ fn variables(hook: Key, event: &Event, context: &Context) -> Vec<(OsString, Opti
     variables
 }
 
-/// Returns whether a hook does not get a variable.
-fn is_withheld(name: &OsStr, passed: &[String]) -> bool {
+/// Returns whether a hook or an application does not get a variable.
+pub(super) fn is_withheld(name: &OsStr, passed: &[String]) -> bool {
     let name = name.to_string_lossy();
     let fits = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::run_args::RunArgs;
+use super::run_args::{LogFormat, RunArgs};
 use super::run_life::Life;
-use super::run_start::Start;
-use super::{Context, Outcome, run_lock};
-use crate::config::RestoreAtStart;
-use crate::failure::is_interruption;
-use crate::names::printable;
+use super::run_start::{Header, Start, header};
+use super::{Context, Outcome, run_lease, run_lock, run_places};
+use crate::config::{EachSettings, RestoreAtStart};
+use crate::failure::{FailureKind, is_interruption};
+use crate::names::{Name, printable};
 use crate::ops::jobs::Selection;
 use crate::platform::supervise::{self, NoProgram, find_program};
 
@@ -30,30 +30,56 @@ pub(super) fn first_process(words: &[OsString]) -> u8 {
 }
 
 pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    if args.log_format == LogFormat::Json {
+        context.ui.log_as_json();
+    }
     if let Some(refused) = no_program(args, context) {
         return Ok(Outcome::Ended(refused.exit_code()));
     }
     let selection = Selection { databases: &[], set: args.set.as_ref(), only: &[] };
+    let is_meant = |name: &Name| args.set.as_ref().is_none_or(|set| set == name);
+    let patterns: Vec<Name> =
+        context.settings.each.iter().map(|each| each.name.clone()).filter(|name| is_meant(name)).collect();
     let chosen = match context.configuration.refused_database() {
         Some(refused) if selection.is_open(&context.settings) => return Err(refused.into()),
-        _ => selection.choose(&context.settings)?,
+        _ => selection.choose(&context.settings),
     };
-    let start = Start::new(args, chosen, context)?;
+    let chosen = match chosen {
+        // A fresh disk, or the first tenant is still to come.
+        Err(failure) if failure.kind == FailureKind::NoDatabase && !patterns.is_empty() => Vec::new(),
+        chosen => chosen?,
+    };
+    let start = Start::new(args, chosen, patterns, context)?;
+    run_places::warn(&start.chosen, context);
     let lock = match run_lock::take(&start, context, context.settings.run.lease_wait) {
         Err(error) if is_interruption(&error) => {
             return start.ended_by_signal(context).ok_or(error);
         }
         taken => taken?,
     };
-    start.say_of_store(context);
-    let restores = match context.settings.run.restore {
-        None => !args.command.is_empty(),
-        Some(restore) => restore == RestoreAtStart::IfMissing,
-    };
+    let usual = if args.command.is_empty() { RestoreAtStart::Never } else { RestoreAtStart::IfMissing };
+    let policy = context.settings.run.restore.unwrap_or(usual);
+    let mut sources = start.chosen.iter().flat_map(|set| &set.sources);
+    start.needs_store.set(match policy {
+        RestoreAtStart::Never => false,
+        RestoreAtStart::IfMissing => {
+            let is_empty = |each: &EachSettings| each.sets.is_empty() && start.patterns.contains(&each.name);
+            sources.any(|source| matches!(header(&source.path), Header::Missing))
+                || context.settings.each.iter().any(is_empty)
+        }
+        RestoreAtStart::Newest => true,
+    });
+    let mut leases = run_lease::start(&start, lock.as_ref(), context);
+    match leases.as_mut().map_or(Ok(()), |leases| leases.settle(&start, context)) {
+        Err(error) if is_interruption(&error) => return start.ended_by_signal(context).ok_or(error),
+        settled => settled?,
+    }
     if let Some(ended) = start.finish_earlier(context)? {
         return Ok(ended);
     }
-    if restores && let Some(ended) = start.restore(context)? {
+    if policy != RestoreAtStart::Never
+        && let Some(ended) = start.restore(policy, leases.as_mut(), context)?
+    {
         return Ok(ended);
     }
     let planner = start.planner(context);
@@ -61,7 +87,7 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
         return Ok(ended);
     }
     let application = start.application(context)?;
-    Life::new(start, application, planner, lock, context).run(context)
+    Life::new(start, application, planner, (lock, leases), context).run(context)
 }
 
 /// Reports a command that cannot be run, before anything else is done.

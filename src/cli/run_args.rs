@@ -43,7 +43,20 @@ pub struct RunArgs {
     /// The application is process PID, which something else started; its end is the stop signal
     #[arg(long, value_name = "PID", conflicts_with = "command")]
     pub(super) beside: Option<u32>,
+    /// How each line on standard error is written: as text, or as JSON with time, level and message
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(super) log_format: LogFormat,
     /// The application and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
+}
+
+/// How events are written.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON document in each line, for collectors.
+    Json,
 }

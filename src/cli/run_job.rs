@@ -2,6 +2,7 @@
 //!
 //! A job runs in a process group of its own, which the signals of a terminal do not reach, and reports in JSON.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Context;
+use crate::names::HostLabel;
 use crate::platform::child::{Ended, Group};
 use crate::platform::supervise::{Start, Supervised};
 
@@ -36,6 +38,8 @@ pub(super) struct Starter {
     pub(super) own: PathBuf,
     /// The options that name the configuration and the store.
     pub(super) options: Vec<OsString>,
+    /// The host label, if it must not be the configured one.
+    pub(super) label: RefCell<Option<HostLabel>>,
 }
 
 /// A job that runs.
@@ -78,10 +82,12 @@ impl Starter {
         let fixed = ["--json", "--color", "never", "--progress", "never"].map(OsString::from);
         let words: Vec<OsString> =
             [program].into_iter().chain(words).chain(self.options.iter().cloned()).chain(fixed).collect();
+        let label = self.label.borrow();
         let start = Start {
             own: &self.own,
             words: &words,
             without: &OURS.map(OsString::from),
+            with: &label.iter().map(|label| ("HEIRLOOM_HOST".into(), label.as_str().into())).collect::<Vec<_>>(),
             nice,
             group: Group::Own,
             read: true,

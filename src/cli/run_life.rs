@@ -4,11 +4,12 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::run_job::{BESIDE, Done, Job};
+use super::run_lease::Leases;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::run_start::{Application, Start};
 use super::settings::variable;
-use super::{Context, Outcome, run_lock};
+use super::{Context, Outcome, run_lock, run_unrestored};
 use crate::names::printable;
 use crate::platform::child::Ended;
 use crate::platform::supervise::{Event, is_stop};
@@ -84,6 +85,7 @@ pub(super) struct Life<'a> {
     saved: Option<Seen>,
     grace: Duration,
     lock: Option<RunLock>,
+    leases: Option<Leases>,
 }
 
 impl<'a> Life<'a> {
@@ -91,7 +93,7 @@ impl<'a> Life<'a> {
         start: Start<'a>,
         application: Application,
         planner: Planner,
-        lock: Option<RunLock>,
+        locks: (Option<RunLock>, Option<Leases>),
         context: &Context,
     ) -> Self {
         Self {
@@ -107,7 +109,8 @@ impl<'a> Life<'a> {
             gave_up: false,
             saved: None,
             grace: context.settings.run.grace.unwrap_or_else(usual_grace),
-            lock,
+            lock: locks.0,
+            leases: locks.1,
         }
     }
 
@@ -132,6 +135,8 @@ impl<'a> Life<'a> {
                 Ok(Event::Child) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        // The next run may start from here on.
+        drop(self.leases);
         drop(self.lock);
         Ok(match (&self.application, self.ended) {
             (Application::Child(_), Some(ended)) => Outcome::Ended(ended.exit_code()),
@@ -152,6 +157,9 @@ impl<'a> Life<'a> {
 
     /// Collects the children that ended.
     fn look(&mut self, context: &mut Context) {
+        if let Some(leases) = &mut self.leases {
+            leases.report(&self.start, context);
+        }
         if let Some(running) = &mut self.job
             && let Some(done) = running.job.done()
             && let Some(running) = self.job.take()
@@ -238,7 +246,7 @@ impl<'a> Life<'a> {
     }
 
     fn is_unsaved(&self) -> bool {
-        self.saved.as_ref().is_none_or(|saved| !saved.is_same(&Seen::now(&self.start.chosen)))
+        self.saved.as_ref().is_none_or(|saved| !saved.is_same(&self.start.seen()))
     }
 
     /// Starts a last backup. Returns whether it was started.
@@ -254,7 +262,12 @@ impl<'a> Life<'a> {
 
     /// Starts a job. Returns whether it was started.
     fn begin(&mut self, words: &[String], purpose: Purpose, context: &mut Context) -> bool {
-        let seen = Seen::now(&self.start.chosen);
+        if self.leases.as_ref().is_some_and(Leases::is_other) {
+            // Its history must not be mixed with that of the other run.
+            return false;
+        }
+        self.start.starter.label.replace(run_unrestored::label(&self.start.names(context), context));
+        let seen = self.start.seen();
         // After the end nobody is disturbed.
         let nice = if purpose == Purpose::End { 0 } else { BESIDE };
         match self.start.starter.start(words, nice) {

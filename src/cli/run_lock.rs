@@ -62,7 +62,7 @@ pub(super) fn take_late(context: &Context) -> Option<RunLock> {
 }
 
 /// Describes this process for the other run.
-fn me(context: &Context) -> String {
+pub(super) fn me(context: &Context) -> String {
     format!(
         "process {} on {} since {}",
         std::process::id(),

@@ -9,14 +9,14 @@ use crate::platform::{FileStamp, is_network_file_system, parent};
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     files: Vec<Option<FileStamp>>,
-    /// Whether all of them are on this machine: the times of a network file system may be old ones.
+    /// Whether these are all, on this machine: the times of a network file system may be old ones.
     trusted: bool,
 }
 
 impl Seen {
     /// Looks at them. Taken before a backup starts: what is written after that shows a later time, because a process
-    /// takes longer to start than the clock of a file system takes for a step.
-    pub(super) fn now(chosen: &[Chosen]) -> Self {
+    /// takes longer to start than the clock of a file system takes for a step. `is_all` says that there can be no others.
+    pub(super) fn now(chosen: &[Chosen], is_all: bool) -> Self {
         let paths = chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
         let stamp = |path: PathBuf| std::fs::metadata(path).ok().map(|found| FileStamp::of(&found));
         let of = |path: &Path| {
@@ -26,7 +26,7 @@ impl Seen {
                 stamp(name.into())
             })
         };
-        let trusted = paths.clone().all(|path| matches!(is_network_file_system(parent(path)), Ok(false)));
+        let trusted = is_all && paths.clone().all(|path| matches!(is_network_file_system(parent(path)), Ok(false)));
         Self { files: paths.flat_map(of).collect(), trusted }
     }
 

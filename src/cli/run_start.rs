@@ -1,15 +1,17 @@
 //! What `run` does before the application starts: waits for another run, finishes what an earlier one left, restores.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::hooks::is_withheld;
 use super::run_args::RunArgs;
 use super::run_job::{Done, Starter};
 use super::run_schedule::Planner;
+use super::run_seen::Seen;
 use super::settings::variable;
 use super::ui::Tone;
 use super::{Context, Outcome};
@@ -20,20 +22,12 @@ use crate::ops::restore;
 use crate::platform::child::Group;
 use crate::platform::supervise::{self, Event, Supervised, is_stop, notify};
 use crate::progress::Interrupted;
-use crate::store_url::Location;
 use crate::text::quoted;
 
-/// The first pause before a store is asked again; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause before a store is asked again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How much time the service manager is asked for at once, in microseconds.
 const EXTENSION: &str = "EXTEND_TIMEOUT_USEC=60000000";
 /// How often it is asked.
 const EXTEND_EVERY: Duration = Duration::from_secs(20);
-/// Variables that only this program needs: the application gets them if `pass_env` says so.
-const SECRETS: [&str; 6] =
-    ["AWS_*", "CONNECT_API_KEY", "HEIRLOOM_IDENTITY_FILE", "NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*"];
 
 /// Whose life it is about.
 #[derive(Debug)]
@@ -50,32 +44,46 @@ pub(super) enum Application {
 pub(super) struct Start<'a> {
     pub(super) args: &'a RunArgs,
     pub(super) chosen: Vec<Chosen>,
+    /// The patterns whose databases are among `chosen`; others may come.
+    pub(super) patterns: Vec<Name>,
     pub(super) starter: Starter,
     pub(super) events: Receiver<Event>,
     notify_socket: Option<OsString>,
     extended: RefCell<Option<Instant>>,
     /// The signal that asked to stop before the application was started.
     stopped: RefCell<Option<i32>>,
+    /// Until when stores that do not answer are asked again, since the first restore.
+    pub(super) patience: Cell<Option<Instant>>,
+    /// Whether the application may not start without an answer of the store.
+    pub(super) needs_store: Cell<bool>,
 }
 
 impl<'a> Start<'a> {
     /// Registers for signals first: none may be lost from here on.
-    pub(super) fn new(args: &'a RunArgs, chosen: Vec<Chosen>, context: &Context) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        args: &'a RunArgs,
+        chosen: Vec<Chosen>,
+        patterns: Vec<Name>,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
         let (sender, events) = channel();
         supervise::watch_signals(sender.clone())?;
         if let Some(pid) = args.beside {
             supervise::watch_process(pid, sender).map_err(|cause| no_process(pid, &cause))?;
         }
         let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("heirloom"));
-        let starter = Starter { own, options: context.typed.options() };
+        let starter = Starter { own, options: context.typed.options(), label: RefCell::default() };
         let start = Self {
             args,
             chosen,
+            patterns,
             starter,
             events,
             notify_socket: variable("NOTIFY_SOCKET"),
             extended: RefCell::default(),
             stopped: RefCell::default(),
+            patience: Cell::default(),
+            needs_store: Cell::default(),
         };
         if let Some(signal) = context.ui.signal() {
             start.stopped.replace(Some(signal.into()));
@@ -144,21 +152,8 @@ impl<'a> Start<'a> {
         Some(Outcome::Ended(128 + signal))
     }
 
-    /// Warns of what the store does not give.
-    pub(super) fn say_of_store(&self, context: &Context) {
-        if let Location::Remote(url) = &context.settings.store {
-            self.say(
-                context,
-                format!(
-                    "the store \"{}\" does not keep two instances on different machines apart: run only one",
-                    printable(&url.to_string())
-                ),
-            );
-        }
-    }
-
     /// Runs a job to its end; a stop signal ends it early.
-    fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
+    pub(super) fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
         let mut job = self.starter.start(words, 0)?;
         loop {
             if self.stopped.borrow().is_some() {
@@ -202,80 +197,9 @@ impl<'a> Start<'a> {
         Ok(None)
     }
 
-    /// Restores what is missing. Returns how this run ends if the application must not be started.
-    pub(super) fn restore(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
-        for set in &self.chosen {
-            let mut words = vec!["restore", "--if-missing", "--if-backup-exists"];
-            let name = set.set.to_string();
-            if context.settings.sets.contains_key(&set.set) {
-                words.extend(["--set", &name]);
-            }
-            let restored = self.restore_with_patience(&words, context).and_then(|done| {
-                if done.code != FailureKind::NoBackup.code() || !context.settings.run.first_deployment {
-                    return Ok(done);
-                }
-                context
-                    .ui
-                    .warning(format!("{}; this is a first deployment, so none of them is restored", done.message()));
-                words.push("--fresh");
-                self.restore_with_patience(&words, context)
-            });
-            let done = match restored {
-                Ok(done) => done,
-                Err(error) if error.is::<Interrupted>() => return Ok(self.ended_by_signal(context)),
-                Err(error) => return Err(error),
-            };
-            if let Some(ended) = self.ended_by_signal(context) {
-                return Ok(Some(ended));
-            }
-            if done.code != 0 {
-                self.report_failed(&done, context);
-                return Ok(Some(Outcome::Ended(done.code)));
-            }
-            let archive = done.document.as_ref().and_then(|document| document.get("archive")?.as_str());
-            if let Some(archive) = archive.map(|archive| archive.rsplit('/').next().unwrap_or(archive)) {
-                self.say(context, format!("restored {name} from {}", printable(archive)));
-            }
-        }
-        self.sound(context)
-    }
-
-    /// Asks a store again that does not answer or is locked.
-    fn restore_with_patience(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
-        let patience = context.settings.run.restore_wait;
-        let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let done = self.job(words, context)?;
-            let may_pass = [FailureKind::StoreUnreachable.code(), FailureKind::Busy.code()].contains(&done.code);
-            let left = patience.saturating_sub(started.elapsed());
-            if !may_pass || left.is_zero() {
-                return Ok(done);
-            }
-            let pause_now = pause.min(left);
-            self.notify("STATUS=waiting for the store");
-            self.say(context, format!("{}; trying again in {} s", done.why(), pause_now.as_secs().max(1)));
-            self.pause(pause_now)?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    fn report_failed(&self, done: &Done, context: &Context) {
-        let (message, hint) = done.error.clone().unwrap_or_else(|| (done.why(), None));
-        let message = if done.code == FailureKind::StoreUnreachable.code() {
-            format!(
-                "{message}; a database is missing and cannot be restored, and an empty one would bury its backups: the \
-                 application was not started"
-            )
-        } else {
-            format!("{message}; the application was not started")
-        };
-        context.ui.error(&message, hint.as_deref());
-    }
-
     /// Looks at the databases that exist. Returns how this run ends if one is damaged.
-    fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
-        for source in self.chosen.iter().flat_map(|set| &set.sources) {
+    pub(super) fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
+        for source in self.single_sets(context).flat_map(|set| &set.sources) {
             match header(&source.path) {
                 Header::Missing => continue,
                 Header::Sqlite => {}
@@ -304,6 +228,22 @@ impl<'a> Start<'a> {
         Ok(None)
     }
 
+    /// Returns the sets that are not of a pattern: one of thousands does not decide about the start, and each has its
+    /// own backup that reports it.
+    pub(super) fn single_sets(&self, context: &Context) -> impl Iterator<Item = &Chosen> {
+        self.chosen.iter().filter(|set| self.patterns.is_empty() || context.settings.each_of(&set.set).is_none())
+    }
+
+    /// Returns the names of sets and patterns that stand for all databases.
+    pub(super) fn names(&self, context: &Context) -> Vec<Name> {
+        self.single_sets(context).map(|set| &set.set).chain(&self.patterns).cloned().collect()
+    }
+
+    /// Looks at the databases.
+    pub(super) fn seen(&self) -> Seen {
+        Seen::now(&self.chosen, self.patterns.is_empty())
+    }
+
     /// Returns the schedule from now on.
     pub(super) fn planner(&self, context: &Context) -> Planner {
         let mut planner = Planner::new(self.args, context, context.clock.now());
@@ -329,6 +269,7 @@ impl<'a> Start<'a> {
                     own: &self.starter.own,
                     words,
                     without: &without,
+                    with: &[],
                     nice: 0,
                     // At a terminal it must be in our group, or it could not read from it.
                     group: if run.signal_group && !std::io::stdin().is_terminal() { Group::Own } else { Group::Ours },
@@ -347,7 +288,7 @@ const CRITICAL: u8 = 21;
 const SIGHUP: i32 = 1;
 const SIGTERM: i32 = 15;
 
-enum Header {
+pub(super) enum Header {
     Missing,
     Sqlite,
     Other,
@@ -355,7 +296,7 @@ enum Header {
 
 /// Looks at the first bytes of a file. This process never has a connection to the database, whose locks the closing of
 /// the file would release.
-fn header(path: &Path) -> Header {
+pub(super) fn header(path: &Path) -> Header {
     use std::io::Read as _;
     let mut start = [0; 16];
     match std::fs::File::open(path).and_then(|mut file| file.read(&mut start)) {
@@ -366,16 +307,6 @@ fn header(path: &Path) -> Header {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Header::Missing,
         Err(_) => Header::Sqlite,
     }
-}
-
-/// Returns whether the application does not get a variable.
-fn is_withheld(name: &OsStr, passed: &[String]) -> bool {
-    let name = name.to_string_lossy();
-    let fits = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == pattern,
-    };
-    SECRETS.iter().any(|pattern| fits(pattern)) && !passed.iter().any(|pattern| fits(pattern))
 }
 
 /// Returns the error about a process that is not there.

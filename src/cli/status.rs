@@ -3,7 +3,7 @@
 use super::schedule::rule;
 use super::table::{Column, Table};
 use super::ui::Tone;
-use super::{Context, Outcome, text};
+use super::{Context, Outcome, notices, run_unrestored, text};
 use crate::config::{Key, Origin};
 use crate::database::Source;
 use crate::failure::{Failure, Remedy};
@@ -78,8 +78,10 @@ pub(super) fn run(args: &StatusArgs, context: &mut Context) -> anyhow::Result<Ou
         now: context.clock.now(),
         schedule: in_force(supervisor.is_some(), context),
         supervisor,
+        undelivered_notices: undelivered(context),
     };
     let found = status(&request, &context.ui.progress())?;
+    run_unrestored::warn(found.sets.iter().map(|set| &set.set), context);
     if context.ui.is_json() {
         context.ui.document(&found);
     } else if args.brief {
@@ -118,6 +120,14 @@ fn sets(
         Some(found) => Ok(vec![found]),
         None => Err(Failure::usage(format!("no set \"{wanted}\" is known"), Remedy::ChooseFrom(known)).into()),
     }
+}
+
+/// Returns how many notices wait to be sent.
+fn undelivered(context: &Context) -> Option<u64> {
+    if context.settings.receivers.is_empty() {
+        return None;
+    }
+    notices::open(context).and_then(|ledger| Ok(ledger.undelivered()?)).ok()
 }
 
 /// Returns the schedule if something follows it: a run, or whatever it was configured for.
@@ -219,6 +229,11 @@ fn print(found: &Status, context: &mut Context) {
             context.ui.result("");
         }
         print_set(set, context);
+    }
+    if let Some(count) = found.undelivered_notices.filter(|count| *count > 0) {
+        context.ui.result("");
+        let next = context.command_line(&["log", "--notices"]);
+        context.ui.fact("notices", &format!("{} not delivered: {next}", text::count(count, "notice")), false);
     }
     if let Some(supervisor) = &found.supervisor {
         context.ui.result("");

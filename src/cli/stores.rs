@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -19,7 +20,7 @@ use crate::ops::Repository;
 use crate::ops::reach::{self, Expected};
 use crate::platform;
 use crate::store::remote::{self, Remote};
-use crate::store::{Access, Examination, ListedStore, LocalStore, StoreError, identity, try_out};
+use crate::store::{Access, Examination, ListedStore, LocalStore, Store, StoreError, identity, try_out};
 use crate::store_url::{Location, StoreUrl};
 use crate::workspace::Workspace;
 use crate::workspace::known::KnownStores;
@@ -27,6 +28,9 @@ use crate::workspace::verified::{self, Counts, VerifiedStore};
 
 /// The folder of the state directory with the workspaces of remote stores.
 const WORKSPACES: &str = "workspaces";
+
+/// How long a request for a lease is tried.
+const LEASE_REQUEST: Duration = Duration::from_secs(10);
 
 /// What opening a store depends on.
 pub(super) struct Scene<'a> {
@@ -52,6 +56,25 @@ pub struct Stores {
     opened: RefCell<Vec<(StoreUrl, Repository)>>,
     /// The requests to remote stores that were repeated.
     repeated: Arc<Mutex<Vec<String>>>,
+}
+
+/// Opens a remote store.
+pub(super) struct Opener {
+    url: StoreUrl,
+    remote: Remote,
+    expected: Expected,
+    workspace: Option<Workspace>,
+}
+
+impl Opener {
+    /// Opens it, if it is the one that this host used before.
+    pub(super) fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let store = remote::open(&self.url, &self.remote)?;
+        if let Some(workspace) = &self.workspace {
+            self.expected.open_remote(Repository::remote(store.clone(), workspace.clone(), self.url.clone()))?;
+        }
+        Ok(store)
+    }
 }
 
 struct Written {
@@ -127,6 +150,21 @@ impl Stores {
         Ok(Repository::remote(Arc::new(store), workspace, url.clone()))
     }
 
+    /// Returns the workspace of the state directory for a store, without a request to it. Nothing of it need exist.
+    pub(super) fn state_workspace(&self, location: &Location) -> Option<Workspace> {
+        self.state.as_ref().map(|state| workspace(state, &key(location)))
+    }
+
+    /// Returns how to open a remote store for its lease, from any thread: without the listing and the workspace of a job.
+    pub(super) fn opener(&self, url: &StoreUrl, scene: &Scene<'_>) -> Opener {
+        let location = Location::Remote(url.clone());
+        let expected = self.expected(&location, Access::default(), scene);
+        let workspace = self.state.as_ref().map(|state| workspace(state, &key(&location)));
+        // Several attempts must fit into the time after which the lease expires.
+        let remote = Remote { request: LEASE_REQUEST, ..self.surroundings(url, scene) };
+        Opener { url: url.clone(), remote, expected, workspace }
+    }
+
     /// Returns the workspace of a store without a request to it; `None` if the store was not made yet, or is away.
     pub(super) fn run_workspace(&self, location: &Location, scene: &Scene<'_>) -> Option<Workspace> {
         match location {
@@ -135,9 +173,8 @@ impl Stores {
                 workspace.folder().is_dir().then_some(workspace)
             }
             Location::Remote(_) => {
-                let state = self.state.as_ref()?;
-                platform::create_private_folders(&state.join(WORKSPACES)).ok()?;
-                Some(workspace(state, &key(location)))
+                platform::create_private_folders(&self.state.as_ref()?.join(WORKSPACES)).ok()?;
+                self.state_workspace(location)
             }
         }
     }

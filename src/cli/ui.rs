@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chrono::Utc;
 use serde::Serialize;
 use textwrap::core::display_width;
 
@@ -14,6 +15,7 @@ use super::GlobalArgs;
 use super::bar::{Bar, Overall};
 use super::table::{GAP, Table, shortened};
 use super::wrap::wrap;
+use crate::metadata::rfc3339;
 use crate::names::printable;
 use crate::platform::columns;
 use crate::platform::wait_for_input;
@@ -78,6 +80,8 @@ pub struct Ui {
     untouched: Option<String>,
     /// The documents so far, if they become part of one.
     collected: Option<Vec<serde_json::Value>>,
+    /// Whether lines on stderr are JSON documents with time, level and message.
+    log_is_json: bool,
 }
 
 impl Ui {
@@ -110,7 +114,26 @@ impl Ui {
             declined: Cell::new(false),
             untouched: None,
             collected: None,
+            log_is_json: false,
         }
+    }
+
+    /// Writes lines on stderr as JSON documents from now on.
+    pub fn log_as_json(&mut self) {
+        self.log_is_json = true;
+        self.colored_stderr = false;
+        self.stderr_width = None;
+    }
+
+    /// Writes a line on stderr as a JSON document.
+    fn log(&self, level: &str, message: &str, hint: Option<&str>) {
+        let time = rfc3339(Utc::now());
+        let message = message.strip_prefix("run: ").unwrap_or(message);
+        let mut line = serde_json::json!({"time": time, "level": level, "message": message});
+        if let Some(hint) = hint {
+            line["hint"] = hint.into();
+        }
+        self.write_stderr(&line.to_string());
     }
 
     /// Returns the number that signal handlers set; 0 until a signal came.
@@ -255,6 +278,9 @@ impl Ui {
     /// Prints a line on stderr that a person may want to know.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.prints_results() {
+            if self.log_is_json {
+                return self.log("info", text.as_ref(), None);
+            }
             self.stderr(text.as_ref());
         }
     }
@@ -268,6 +294,9 @@ impl Ui {
 
     /// Prints a warning on stderr, also with `--quiet`.
     pub fn warning(&self, text: impl AsRef<str>) {
+        if self.log_is_json {
+            return self.log("warning", text.as_ref(), None);
+        }
         let label = self.paint_stderr(Tone::Warning, "warning:");
         self.stderr(&format!("{label} {}", printable(text.as_ref())));
     }
@@ -278,6 +307,9 @@ impl Ui {
             && message.ends_with(&Interrupted.to_string())
         {
             return self.stderr(&format!("Interrupted; {untouched}."));
+        }
+        if self.log_is_json {
+            return self.log("error", message, hint);
         }
         let label = self.paint_stderr(Tone::Bad, "error:");
         self.stderr(&format!("{label} {message}"));

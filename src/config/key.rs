@@ -64,6 +64,7 @@ pub enum Key {
     RunRestore,
     RestoreWait,
     FirstDeployment,
+    StartWithoutRestore,
     LeaseWait,
     Grace,
     SignalGroup,
@@ -78,7 +79,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -125,6 +126,7 @@ impl Key {
         Self::RunRestore,
         Self::RestoreWait,
         Self::FirstDeployment,
+        Self::StartWithoutRestore,
         Self::LeaseWait,
         Self::Grace,
         Self::SignalGroup,
@@ -198,6 +200,7 @@ impl Key {
             Self::RunRestore => ("run", "restore"),
             Self::RestoreWait => ("run", "restore_wait"),
             Self::FirstDeployment => ("run", "first_deployment"),
+            Self::StartWithoutRestore => ("run", "start_without_restore"),
             Self::LeaseWait => ("run", "lease_wait"),
             Self::Grace => ("run", "grace"),
             Self::SignalGroup => ("run", "signal_group"),
@@ -338,6 +341,7 @@ impl Key {
             Self::RunRestore
             | Self::RestoreWait
             | Self::FirstDeployment
+            | Self::StartWithoutRestore
             | Self::LeaseWait
             | Self::Grace
             | Self::SignalGroup
@@ -423,6 +427,7 @@ impl Key {
             Self::RunRestore
             | Self::RestoreWait
             | Self::FirstDeployment
+            | Self::StartWithoutRestore
             | Self::LeaseWait
             | Self::Grace
             | Self::SignalGroup

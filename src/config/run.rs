@@ -14,6 +14,8 @@ pub struct RunSettings {
     pub restore_wait: Duration,
     /// Whether the application starts without a database of its own although the store holds archives of others.
     pub first_deployment: bool,
+    /// Whether the application starts without its data if no store answers in time.
+    pub start_without_restore: bool,
     /// How long to wait for another run with the same store.
     pub lease_wait: Duration,
     /// The time from a stop signal until the platform kills everything; unset, what is usual on the platform.
@@ -29,6 +31,8 @@ pub struct RunSettings {
 pub enum RestoreAtStart {
     /// Those that are missing or empty.
     IfMissing,
+    /// All whose state is not that of their newest backup.
+    Newest,
     /// None.
     Never,
 }
@@ -39,6 +43,7 @@ impl Default for RunSettings {
             restore: None,
             restore_wait: Duration::from_secs(120),
             first_deployment: false,
+            start_without_restore: false,
             lease_wait: Duration::from_secs(120),
             grace: None,
             signal_group: false,
@@ -53,12 +58,14 @@ impl RunSettings {
             Key::RunRestore => {
                 self.restore = match value {
                     Value::Text(text) if text == "if-missing" => Some(RestoreAtStart::IfMissing),
+                    Value::Text(text) if text == "newest" => Some(RestoreAtStart::Newest),
                     Value::Text(text) if text == "never" => Some(RestoreAtStart::Never),
-                    _ => return Err(not("\"if-missing\" or \"never\"", value)),
+                    _ => return Err(not("\"if-missing\", \"newest\" or \"never\"", value)),
                 }
             }
             Key::RestoreWait => self.restore_wait = age(value)?,
             Key::FirstDeployment => self.first_deployment = switch(value)?,
+            Key::StartWithoutRestore => self.start_without_restore = switch(value)?,
             Key::LeaseWait => self.lease_wait = age(value)?,
             Key::Grace => self.grace = Some(age(value)?),
             Key::SignalGroup => self.signal_group = switch(value)?,
@@ -79,11 +86,13 @@ impl RunSettings {
             Key::RunRestore => self.restore.map(|restore| {
                 Value::Text(match restore {
                     RestoreAtStart::IfMissing => "if-missing".into(),
+                    RestoreAtStart::Newest => "newest".into(),
                     RestoreAtStart::Never => "never".into(),
                 })
             }),
             Key::RestoreWait => time(self.restore_wait),
             Key::FirstDeployment => Some(Value::Switch(self.first_deployment)),
+            Key::StartWithoutRestore => Some(Value::Switch(self.start_without_restore)),
             Key::LeaseWait => time(self.lease_wait),
             Key::Grace => self.grace.and_then(time),
             Key::SignalGroup => Some(Value::Switch(self.signal_group)),

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod key_check;
 pub mod labelled;
 pub mod latest;
+pub mod lease;
 mod open_archive;
 pub mod pack;
 pub mod pending;

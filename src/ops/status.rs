@@ -57,6 +57,8 @@ pub struct Request<'a> {
     pub schedule: Option<(String, Schedule)>,
     /// The `run` that is around an application.
     pub supervisor: Option<String>,
+    /// How many notices wait to be sent.
+    pub undelivered_notices: Option<u64>,
 }
 
 /// A further store, and what is known of it.
@@ -94,6 +96,7 @@ pub fn status(request: &Request<'_>, progress: &dyn Progress) -> Result<Status, 
         store: request.location.clone(),
         store_error: request.store_error.clone(),
         supervisor: request.supervisor.clone(),
+        undelivered_notices: request.undelivered_notices,
         sets,
     })
 }

@@ -28,7 +28,7 @@ pub use files::{
     FileStamp, are_names_of_one_file, file_id, file_identity, group_id, has_other_names, is_missing, is_mount_point,
     is_named, path_bytes, path_of_bytes, resolved, same_file, special_file,
 };
-pub use mounts::{MemoryRoom, is_network_file_system, memory_room};
+pub use mounts::{Lasting, MemoryRoom, is_network_file_system, lasting, memory_room};
 pub use open_file::{Links, OpenFile, is_no_file, modified, open_at_once, open_regular, open_to_overwrite};
 pub use positional::PositionalIo;
 pub use private::{

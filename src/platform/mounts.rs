@@ -51,6 +51,38 @@ pub enum MemoryRoom {
     Unlimited,
 }
 
+/// `OVERLAYFS_SUPER_MAGIC`: the layers of a container.
+const OVERLAY: u64 = 0x794C_7630;
+
+/// How long the file system of a folder keeps what is written there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lasting {
+    /// As far as can be seen, always.
+    Yes,
+    /// As long as the machine runs.
+    Memory,
+    /// As long as the container exists.
+    Container,
+    /// It is on another machine, with this type of file system.
+    Elsewhere(String),
+}
+
+/// Returns how long the file system of a folder, or of the next existing folder above it, keeps what is written there.
+pub fn lasting(folder: &Path) -> Lasting {
+    let Some(folder) = folder.ancestors().find(|folder| folder.exists()) else { return Lasting::Yes };
+    let Ok(found) = rustix::fs::statfs(folder) else { return Lasting::Yes };
+    match found.f_type as u64 & 0xFFFF_FFFF {
+        kind if MEMORY.contains(&kind) => Lasting::Memory,
+        OVERLAY => Lasting::Container,
+        _ if is_network_file_system(folder).unwrap_or_default() => {
+            let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+            let kind = fs::metadata(folder).ok().and_then(|found| type_of(&mounts, found.dev()));
+            Lasting::Elsewhere(kind.unwrap_or("of unknown type").to_owned())
+        }
+        _ => Lasting::Yes,
+    }
+}
+
 /// Returns whether a folder is on a network file system, where others may use it without seeing our locks.
 ///
 /// Of FUSE file systems, only those on a block device (`fuseblk`) count as local. The others do not reveal what is

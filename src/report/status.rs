@@ -18,6 +18,8 @@ pub struct Status {
     pub store_error: Option<String>,
     /// The `heirloom run` that saves into this store on this host: its process and since when; null if none does.
     pub supervisor: Option<String>,
+    /// How many notices wait to be sent; null if nobody gets any, or it cannot be read.
+    pub undelivered_notices: Option<u64>,
     /// The sets.
     pub sets: Vec<SetStatus>,
 }

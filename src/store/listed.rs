@@ -82,6 +82,10 @@ impl ReadStore for ListedStore {
         Ok(entries.clone())
     }
 
+    fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.store.hidden(prefix)
+    }
+
     fn refresh(&self) {
         *self.seen() = Seen::default();
         self.store.refresh();

@@ -140,6 +140,11 @@ impl ReadStore for MemoryStore {
             .collect())
     }
 
+    fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let files = self.files();
+        Ok(files.by_name.keys().filter(|name| name.starts_with('.') && name.starts_with(prefix)).cloned().collect())
+    }
+
     fn open(&self, name: &str, known: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let object = self.files().by_name.get(name).cloned().ok_or_else(|| self.missing(name))?;
         if known.is_some_and(|known| known.version != entry(name, &object).version) {

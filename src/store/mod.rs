@@ -157,6 +157,11 @@ pub trait ReadStore: Send + Sync + 'static {
     /// Lists the regular files in any order, except hidden names and folders. A missing store is
     /// [`StoreError::Unreachable`], never empty.
     fn list(&self) -> Result<Vec<Entry>, StoreError>;
+    /// Lists the names of the hidden files that start with `prefix`, which starts with a dot, in any order. Every store
+    /// whose commits are atomic can; others fail.
+    fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::io("list", prefix, self.location(), io::ErrorKind::Unsupported.into()))
+    }
     /// Lists the folders beside the files, if the store shows them.
     fn folders(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())

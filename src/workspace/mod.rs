@@ -20,6 +20,7 @@ pub mod records;
 pub mod run_lock;
 pub mod scratch;
 pub mod seen;
+pub mod unrestored;
 mod unused;
 pub mod verified;
 

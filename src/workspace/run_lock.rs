@@ -7,7 +7,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use super::Workspace;
-use crate::platform::lock_file;
+use crate::digest::Sha256;
+use crate::platform::{boot_id, file_id, lock_file};
 
 /// Its file in the workspace.
 const FILE: &str = "run.lock";
@@ -17,7 +18,18 @@ const MAX: u64 = 300;
 /// The lock, released when dropped.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl RunLock {
+    /// Returns an id of the locked file that no other file on any machine has as long as it exists; `None` if the
+    /// system does not tell which boot of which machine this is. Whoever holds the lock knows that no other process
+    /// with the same id holds it.
+    pub fn id(&self) -> Option<String> {
+        let (device, inode) = file_id(&self.file.metadata().ok()?);
+        let text = format!("{} {device} {inode}", boot_id()?);
+        Some(Sha256::of(text.as_bytes()).to_string()[..32].to_owned())
+    }
 }
 
 /// Why the lock was not taken.
@@ -51,7 +63,7 @@ impl Workspace {
         }
         // The lock counts, not the description.
         let _ = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| writeln!(file, "{me}"));
-        Ok(RunLock { _file: file })
+        Ok(RunLock { file })
     }
 }
 

@@ -69,7 +69,12 @@ mod restore;
 mod rights;
 mod rotate;
 mod run;
+#[cfg(feature = "remote")]
+mod run_cycles;
 mod run_kills;
+#[cfg(feature = "remote")]
+mod run_lease;
+mod run_restore;
 mod run_schedule;
 mod run_signals;
 mod run_world;

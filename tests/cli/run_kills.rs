@@ -11,6 +11,51 @@ use crate::run_world::{Run, acks, application_pid, kill, live, nobody_is_left, w
 use crate::tools::installed;
 use crate::world::World;
 
+/// A web server: two clients post to it, each request opens the database, commits, and closes it.
+const SERVER: &str = r#"
+import http.server, os, signal, sqlite3, sys, threading, time, urllib.request
+mode, path, acks = sys.argv[1], sys.argv[2], sys.argv[3]
+stop = threading.Event()
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, frame: stop.set())
+open("pid", "w").write(str(os.getpid()))
+
+def database():
+    c = sqlite3.connect(path, isolation_level=None, timeout=60)
+    c.execute("pragma journal_mode=" + mode)
+    c.execute("create table if not exists t(n integer primary key)")
+    return c
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args): pass
+    def do_POST(self):
+        c = database()
+        number = c.execute("insert into t default values").lastrowid
+        c.close()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"%d" % number)
+
+database().close()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever).start()
+out, lock = open(acks, "a"), threading.Lock()
+
+def client():
+    while not stop.is_set():
+        number = int(urllib.request.urlopen("http://127.0.0.1:%d/" % server.server_address[1], b"x").read())
+        with lock:
+            out.write("%d %.6f\n" % (number, time.time()))
+            out.flush()
+
+clients = [threading.Thread(target=client) for _ in range(2)]
+for each in clients: each.start()
+while not stop.wait(1): pass
+for each in clients: each.join()
+server.shutdown()
+sys.exit(7)
+"#;
+
 /// Who is killed.
 #[derive(Debug, Clone, Copy)]
 enum Victim {
@@ -28,8 +73,13 @@ fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
     if !installed("kills under run", &["python3"]) {
         return;
     }
-    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 20), number("HEIRLOOM_RUN_SEED", 1));
-    let worlds = [("wal", world()), ("delete", world())];
+    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 40), number("HEIRLOOM_RUN_SEED", 1));
+    let server = || {
+        let world = world();
+        std::fs::write(world.path("app.py"), SERVER).unwrap();
+        world
+    };
+    let worlds = [("wal", world()), ("delete", world()), ("wal", server()), ("delete", server())];
     for seed in first..first + rounds {
         let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut roll = |sides: u64| {
@@ -38,8 +88,8 @@ fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
             dice ^= dice << 17;
             dice % sides
         };
-        let victim = [Victim::Application, Victim::Run, Victim::Both][roll(3) as usize];
-        let (mode, world) = &worlds[roll(2) as usize];
+        let victim = [Victim::Application, Victim::Run, Victim::Both][(seed % 3) as usize];
+        let (mode, world) = &worlds[(seed / 3 % 4) as usize];
         let delay = Duration::from_millis(roll(600));
         eprintln!("seed {seed}: {victim:?} after {delay:?} in mode {mode}");
         round(world, mode, victim, delay);

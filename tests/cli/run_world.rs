@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::world::World;
 
 /// Longer than anything takes; only a broken program waits for it.
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// Writes numbers into a database and acknowledges each after its commit: `number time`. It ends with 7 at SIGTERM or
 /// SIGINT, after a few more commits, unless it ignores them.

@@ -25,6 +25,9 @@ impl ReadStore for Opened {
     fn capabilities(&self) -> Capabilities {
         self.0.capabilities()
     }
+    fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.0.hidden(prefix)
+    }
     fn list(&self) -> Result<Vec<Entry>, StoreError> {
         self.0.list()
     }

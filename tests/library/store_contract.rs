@@ -334,6 +334,24 @@ fn a_removed_file_is_gone_and_readable_as_the_store_promises(store: &impl Subjec
     }
 }
 
+/// The lease of a run is a row of hidden files.
+fn hidden_files_are_found_by_their_beginning_where_a_name_is_taken_once(store: &impl Subject) {
+    store.prepare(0).unwrap();
+    if !store.capabilities().atomic_commit {
+        return;
+    }
+    assert_eq!(store.hidden(".lease-a-").unwrap(), [""; 0]);
+    for name in [".lease-a-1", ".lease-a-2", ".lease-b-1", "lease-a-1"] {
+        store.put(name, b"held").unwrap();
+    }
+    let mut found = store.hidden(".lease-a-").unwrap();
+    found.sort();
+    assert_eq!(found, [".lease-a-1", ".lease-a-2"]);
+    assert_eq!(names(store), ["lease-a-1"]);
+    store.remove(".lease-a-1").unwrap();
+    assert_eq!(store.hidden(".lease-a-").unwrap(), [".lease-a-2"]);
+}
+
 fn a_name_that_leaves_the_store_is_refused(store: &impl Subject) {
     for name in ["../a.tar.gz", "/a.tar.gz", "a/b.tar.gz", "", "..", "a\0.tar.gz"] {
         assert!(store.put(name, b"x").is_err(), "{name:?}");
@@ -358,6 +376,7 @@ pub fn keeps_the_contract<S: Subject>(new: impl Fn() -> S) {
     what_a_listing_said_opens_the_file(&new());
     a_removed_file_is_gone_and_readable_as_the_store_promises(&new());
     a_name_that_leaves_the_store_is_refused(&new());
+    hidden_files_are_found_by_their_beginning_where_a_name_is_taken_once(&new());
 }
 
 #[test]
@@ -385,6 +404,9 @@ fn a_store_that_is_listed_once_fulfils_the_contract() {
         }
         fn capabilities(&self) -> Capabilities {
             self.0.capabilities()
+        }
+        fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+            self.0.hidden(prefix)
         }
         fn list(&self) -> Result<Vec<Entry>, StoreError> {
             // Filled before everything that the contract does.

@@ -68,6 +68,7 @@ fn what_is_set_is_what_is_got() {
         (Key::RunRestore, text("never")),
         (Key::RestoreWait, text("5m")),
         (Key::FirstDeployment, Value::Switch(true)),
+        (Key::StartWithoutRestore, Value::Switch(true)),
         (Key::LeaseWait, text("90s")),
         (Key::Grace, text("30s")),
         (Key::SignalGroup, Value::Switch(true)),

@@ -24,6 +24,8 @@ pub struct Start<'a> {
     pub words: &'a [OsString],
     /// The variables of the environment that it does not get.
     pub without: &'a [OsString],
+    /// The variables of the environment that it gets besides ours.
+    pub with: &'a [(OsString, OsString)],
     /// Its nice value; 0 leaves it as it is.
     pub nice: i32,
     /// Its process group.
@@ -50,6 +52,7 @@ impl Supervised {
             for name in start.without {
                 command.env_remove(name);
             }
+            command.envs(start.with.iter().map(|(name, value)| (name, value)));
             if start.read {
                 command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             }

@@ -55,6 +55,14 @@ pub(super) fn list(place: &Place) -> Result<Vec<Entry>, Fault> {
     Ok(entries)
 }
 
+/// Lists the names of hidden objects that start with `start`.
+pub(super) fn hidden(place: &Place, start: &str) -> Result<Vec<String>, Fault> {
+    let found = place.ask(place.operator.list_options(start, ListOptions::default()))?;
+    let names = found.into_iter().map(|object| object.into_parts()).filter(|(_, metadata)| metadata.is_file());
+    let is_wanted = |name: &String| is_file_name(name) && name.starts_with('.') && name.starts_with(start);
+    Ok(names.map(|(path, _)| path).filter(is_wanted).collect())
+}
+
 /// Lists the prefixes directly below the prefix.
 pub(super) fn folders(place: &Place) -> Result<Vec<String>, Fault> {
     let found = place.ask(place.operator.list_options("/", ListOptions::default()))?;

@@ -113,6 +113,10 @@ impl ReadStore for ObjectStore {
         look::list(&self.place).map_err(|fault| self.place.failed("list", None, fault))
     }
 
+    fn hidden(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        look::hidden(&self.place, prefix).map_err(|fault| self.place.failed("list", None, fault))
+    }
+
     fn folders(&self) -> Result<Vec<String>, StoreError> {
         look::folders(&self.place).map_err(|fault| self.place.failed("list", None, fault))
     }
