@@ -10,6 +10,7 @@ mod start;
 mod start_stories;
 mod streams;
 mod units;
+mod units_run;
 mod update;
 mod volume;
 mod volume_search;
