@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
 mod backup_restore;
+mod containers;
 mod deploy;
 mod stage;
 mod start;
