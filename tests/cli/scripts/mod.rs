@@ -6,6 +6,7 @@
 mod backup_restore;
 mod containers;
 mod deploy;
+mod hosts;
 mod stage;
 mod start;
 mod start_stories;
@@ -15,3 +16,4 @@ mod units_run;
 mod update;
 mod volume;
 mod volume_search;
+mod wheel;
