@@ -128,6 +128,8 @@ fn a_fastapi_application_finds_its_rows_on_a_fresh_disk() {
     fs::write(world.path("app.py"), NOTES).unwrap();
     fs::copy(scripts("fastapi.example.py"), world.path("backups.py")).unwrap();
 
+    // Only the backup that is asked for.
+    world.env("AUTO_BACKUP_ENABLED", "false");
     let server = Server::start(&world);
     assert_eq!(server.gives("GET", "/notes"), Value::from(Vec::<Value>::new()));
     server.gives("POST", "/notes/saved");
@@ -138,6 +140,12 @@ fn a_fastapi_application_finds_its_rows_on_a_fresh_disk() {
     assert!(status.to_string().contains("app_"), "{status}");
     server.gives("POST", "/notes/mistake");
     server.gives("POST", "/database/restore");
+    assert_eq!(server.gives("GET", "/notes"), Value::from(vec!["saved"]));
+    server.end(Signal::KILL);
+    fresh_disk(&world);
+
+    world.env("AUTO_BACKUP_ENABLED", "true");
+    let server = Server::start(&world);
     assert_eq!(server.gives("GET", "/notes"), Value::from(vec!["saved"]));
     server.gives("POST", "/notes/late");
     // What runs beside it saves what came after the last backup, as long as the machine lives.
@@ -150,6 +158,8 @@ fn a_fastapi_application_finds_its_rows_on_a_fresh_disk() {
     server.end(Signal::TERM);
     fresh_disk(&world);
 
+    // A backup beside it would make the store anew.
+    world.env("AUTO_BACKUP_ENABLED", "false");
     let server = Server::start(&world);
     assert_eq!(server.gives("GET", "/notes"), Value::from(vec!["saved", "late", "last"]));
     fs::rename(world.path("store"), world.path("away")).unwrap();
