@@ -1,7 +1,7 @@
 //! What `run` does before the application starts: waits for another run, finishes what an earlier one left, restores.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

@@ -120,27 +120,26 @@ fn without_a_key_a_backup_and_a_restore_of_what_is_missing_warn() {
 }
 
 #[test]
-fn an_application_starts_without_its_store_only_if_that_is_allowed() {
+fn an_application_does_not_start_without_its_store() {
     let server = Connect::start(Parts::Given);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/start-with-restore.sh --database app.db");
     let start =
         |world: &World, options: &str| world.run(&mut world.shell(&format!("{script} {options} -- sh -c 'exit 42'")));
     let mut away = World::new();
     away.env("HEIRLOOM_DIR", "not/mounted");
+    fs::write(away.path("heirloom.toml"), "[run]\nrestore_wait = \"1s\"\n").unwrap();
     for (without, code) in [(world(&server, "alice", ""), 3), (away, 16)] {
         start(&without, "").exits(code).says("the application was not started");
         start(&without, "--allow-empty").exits(code);
-        start(&without, "--allow-offline").exits(42).says("whether there is a backup of it is unknown");
         assert!(!without.path("app.db").exists());
         without.database("app.db");
         start(&without, "").exits(42);
     }
-    // It changes nothing if the store answers.
     let with = world(&server, "bob", BOB);
     with.database("app.db");
     with.heirloom(["backup", "app.db"]).success();
     restarted(&with);
-    start(&with, "--allow-offline").exits(42);
+    start(&with, "").exits(42);
     assert_eq!(with.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
 

@@ -4,12 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skipped")]
 
 mod backup_restore;
+mod containers;
 mod deploy;
+mod hosts;
 mod stage;
 mod start;
 mod start_stories;
 mod streams;
 mod units;
+mod units_run;
 mod update;
 mod volume;
 mod volume_search;
+mod wheel;

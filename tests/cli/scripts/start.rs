@@ -12,16 +12,31 @@ fn start(stage: &Stage, options: &[&str]) -> crate::world::Ran {
     stage.run(START, &args)
 }
 
+/// Configures that a store that does not answer is asked once.
+fn impatient(stage: &Stage) {
+    let path = stage.world.path("heirloom.toml");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    fs::write(path, text + "\n[run]\nrestore_wait = \"1s\"\n").unwrap();
+}
+
 #[test]
 fn a_sound_database_is_left_alone_and_the_application_takes_over() {
     with_every_shell(|stage| {
         let path = stage.world.database("app.db");
         let before = fs::read(&path).unwrap();
+        let mut command =
+            stage.command(START, &["--database", "app.db", "--", "sh", "-c", "echo \"$0\" \"$@\"", "a b", "c"]);
+        let ran = stage.world.run(command.env("AUTO_BACKUP_ENABLED", "false")).exits(0);
+        assert_eq!(ran.stdout, "a b c\n");
+        assert_eq!(fs::read(&path).unwrap(), before);
+        // There is no store, and without backups none is needed.
+        assert_eq!(stage.world.files("."), ["app.db"]);
+        start(&stage, &["--database", "app.db", "--check-only"]).exits(42);
+        assert_eq!(stage.world.files("."), ["app.db"]);
         let ran = start(&stage, &["--database", "app.db"]).exits(42);
         assert_eq!(ran.stdout, "started a b c\n");
         assert_eq!(fs::read(&path).unwrap(), before);
-        // There is no store, and none is needed.
-        assert_eq!(stage.world.files("."), ["app.db"]);
+        assert_eq!(stage.world.archives().len(), 1, "a backup at the start");
     });
 }
 
@@ -56,10 +71,10 @@ fn without_database_and_backup_it_starts_only_when_that_is_allowed() {
         let ran = start(&stage, &["--database", "app.db"]).exits(10).says("--allow-empty");
         assert_eq!(ran.stdout, "");
         assert!(!stage.world.path("app.db").exists());
-        start(&stage, &["--allow-empty"]).exits(2).says("--database");
-        start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42).says("created an empty database");
-        assert_eq!(fs::read(stage.world.path("app.db")).unwrap(), b"");
-        // Once more, before the application wrote anything.
+        // The application creates it.
+        start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42);
+        assert!(!stage.world.path("app.db").exists());
+        fs::write(stage.world.path("app.db"), "").unwrap();
         start(&stage, &["--database", "app.db", "--allow-empty"]).exits(42);
         start(&stage, &["--database", "app.db"]).exits(10).says("is empty");
     });
@@ -93,6 +108,7 @@ fn a_damaged_archive_or_a_lost_store_is_not_a_first_start() {
         flip_in_database(&mut bytes);
         fs::write(&archive, bytes).unwrap();
         start(&stage, &["--database", "app.db", "--allow-empty"]).exits(13);
+        impatient(&stage);
         start(&stage, &["--database", "app.db", "--allow-empty", "--dir", "not/mounted"]).exits(16);
         assert!(!stage.world.path("app.db").exists());
     });
@@ -115,10 +131,11 @@ fn configured_databases_are_restored_together() {
         );
         fs::remove_file(stage.world.path("user_data.db")).unwrap();
         fs::remove_dir_all(stage.world.path("backups")).unwrap();
+        impatient(&stage);
         start(&stage, &[]).exits(16).says("is gone");
         // On another host, which never had that store.
         fs::remove_dir_all(stage.world.path("../state")).unwrap();
-        start(&stage, &[]).exits(13).says("missing or not sound");
+        start(&stage, &[]).exits(10).says("--allow-empty");
     });
 }
 
@@ -128,6 +145,18 @@ fn what_cannot_run_is_named() {
         stage.world.database("app.db");
         stage.run(START, &["--database", "app.db"]).exits(2).says("--");
         start(&stage, &["--database", "app.db", "--check", "deep"]).exits(2).says("--check");
+        for (options, part) in [
+            (&["--database", "app.db", "--fresh"][..], "first_deployment = true"),
+            (&["--database", "app.db", "--allow-offline"], "start_without_restore = true"),
+            (&["--database", "app.db", "--database", "b.db"], "[sets.NAME.databases]"),
+            (&["--database="], "--database needs a value"),
+        ] {
+            assert_eq!(start(&stage, options).exits(2).says(part).stdout, "");
+        }
+        fs::write(stage.world.path("heirloom.toml"), "[sets.app.databases]\napp = \"other.db\"\n").unwrap();
+        start(&stage, &["--database", "app.db"]).exits(2).says("leave out --database");
+        fs::remove_file(stage.world.path("heirloom.toml")).unwrap();
+        stage.run(START, &["--database", "app.db", "--", "no-such-program"]).exits(127);
         let mut command = stage.command(START, &["--database", "app.db", "--", "true"]);
         stage.world.run(command.env("HEIRLOOM", "no-heirloom")).exits(127).says("no-heirloom");
     });
@@ -141,10 +170,14 @@ fn a_second_host_does_not_start_on_the_data_of_the_first() {
         stage.world.heirloom(["backup"]).success();
         fs::remove_file(stage.world.path("app.db")).unwrap();
         stage.world.env("HEIRLOOM_HOST", "second");
-        let ran = start(&stage, &[]).exits(12).says("--from test-host").says("--fresh");
+        let ran = start(&stage, &["--allow-empty"]).exits(12).says("--from test-host").says("--fresh");
         assert_eq!(ran.stdout, "");
-        start(&stage, &["--fresh"]).exits(13);
+        let path = stage.world.path("heirloom.toml");
+        let text = fs::read_to_string(&path).unwrap() + "[run]\nfirst_deployment = true\n";
+        fs::write(&path, text).unwrap();
+        start(&stage, &[]).exits(10);
         assert!(!stage.world.path("app.db").exists());
+        start(&stage, &["--allow-empty"]).exits(42);
     });
 }
 
@@ -173,7 +206,9 @@ fn a_partial_archive_is_no_reason_to_start_on_an_empty_database() {
         for name in ["users.db", "orders.db"] {
             fs::remove_file(stage.world.path(name)).unwrap();
         }
-        start(&stage, &["--database", "users.db", "--database", "orders.db", "--allow-empty"]).exits(42);
+        let text = "[sets.shop.databases]\nusers = \"users.db\"\norders = \"orders.db\"\n";
+        fs::write(stage.world.path("heirloom.toml"), text).unwrap();
+        start(&stage, &["--allow-empty"]).exits(42);
         assert_eq!(stage.world.ask("orders.db", "SELECT count(*) FROM notes"), "100");
     });
 }
