@@ -56,6 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Run an application, and restore and back up its databases around it')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Create a key for encrypted archives, or try the keys of this host')
             [CompletionResult]::new('schedule', 'schedule', [CompletionResultType]::ParameterValue, 'Print what the schedule runs next, or the same schedule for systemd or cron')
+            [CompletionResult]::new('notify', 'notify', [CompletionResultType]::ParameterValue, 'Test the receivers of notices')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Create, show or check the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             break
@@ -462,7 +463,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
         }
         'heirloom;run' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only this configured set')
-            [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'Back up at this interval, such as 15m')
+            [CompletionResult]::new('--every', '--every', [CompletionResultType]::ParameterName, 'Back up at this interval instead of the configured times, such as 15m')
             [CompletionResult]::new('--beside', '--beside', [CompletionResultType]::ParameterName, 'The application is process PID, which something else started; its end is the stop signal')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How each line on standard error is written: as text, or as JSON with time, level and message')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
@@ -542,6 +543,39 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--systemd', '--systemd', [CompletionResultType]::ParameterName, 'Print the units of systemd that do the same')
             [CompletionResult]::new('--cron', '--cron', [CompletionResultType]::ParameterName, 'Print the crontab that does the same')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'heirloom;notify' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more detail')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('test', 'test', [CompletionResultType]::ParameterValue, 'Send a notice of each kind that a receiver gets, and print what the other side answered')
+            break
+        }
+        'heirloom;notify;test' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Show a progress bar on stderr')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')

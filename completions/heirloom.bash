@@ -113,7 +113,7 @@ _heirloom() {
 
     case "${cmd}" in
         heirloom)
-            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule config completions"
+            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule notify config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -59,6 +59,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "run" -d 'Run an application, and restore and back up its databases around it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "key" -d 'Create a key for encrypted archives, or try the keys of this host'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "schedule" -d 'Print what the schedule runs next, or the same schedule for systemd or cron'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "notify" -d 'Test the receivers of notices'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l set -d 'The configured set, or a name for several files together' -r
@@ -437,7 +438,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
-complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l every -d 'Back up at this interval, such as 15m' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l every -d 'Back up at this interval instead of the configured times, such as 15m' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l beside -d 'The application is process PID, which something else started; its end is the stop signal' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l log-format -d 'How each line on standard error is written: as text, or as JSON with time, level and message' -r -f -a "text\t'Lines for people'
 json\t'One JSON document in each line, for collectors'"
@@ -518,6 +519,35 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l json -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -f -a "test" -d 'Send a notice of each kind that a receiver gets, and print what the other side answered'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
