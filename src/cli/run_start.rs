@@ -201,7 +201,11 @@ impl<'a> Start<'a> {
     pub(super) fn sound(&self, context: &Context) -> anyhow::Result<Option<Outcome>> {
         for source in self.single_sets(context).flat_map(|set| &set.sources) {
             match header(&source.path) {
-                Header::Missing => continue,
+                // SQLite would delete it beside an empty database, with the changes in it.
+                Header::Missing => match leftover(&source.path) {
+                    None => continue,
+                    Some(sidecar) => return Err(holds_changes(&sidecar, &source.path).into()),
+                },
                 Header::Sqlite => {}
                 Header::Other => {
                     context.ui.warning(format!("{} is not an SQLite database, or encrypted", quoted(&source.path)));
@@ -307,6 +311,26 @@ pub(super) fn header(path: &Path) -> Header {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Header::Missing,
         Err(_) => Header::Sqlite,
     }
+}
+
+/// Returns a `-wal` or `-journal` that is not empty.
+fn leftover(database: &Path) -> Option<PathBuf> {
+    let sidecars = ["-wal", "-journal"].map(|ending| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    });
+    sidecars.into_iter().find(|path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0))
+}
+
+fn holds_changes(sidecar: &Path, database: &Path) -> Failure {
+    let message = format!(
+        "{} holds changes, and its database {} is empty or missing; the application was not started",
+        quoted(sidecar),
+        quoted(database)
+    );
+    Failure::new(FailureKind::Damaged, message)
+        .remedy("put the database back beside it, or move it away and start again: the newest backup is restored then")
 }
 
 /// Returns the error about a process that is not there.

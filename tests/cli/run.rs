@@ -304,3 +304,24 @@ fn as_process_1(world: &World, words: &[&str]) -> Command {
     outside.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
     outside
 }
+
+#[test]
+fn changes_beside_an_empty_database_are_not_given_to_sqlite() {
+    let world = world();
+    world.database("app.db");
+    let application = rusqlite::Connection::open(world.path("app.db")).unwrap();
+    application.execute_batch("PRAGMA journal_mode=WAL; INSERT INTO notes(text) VALUES ('only here')").unwrap();
+    fs::copy(world.path("app.db-wal"), world.path("kept")).unwrap();
+    drop(application);
+    for empty in [true, false] {
+        fs::remove_file(world.path("app.db")).unwrap();
+        if empty {
+            fs::write(world.path("app.db"), "").unwrap();
+        }
+        fs::copy(world.path("kept"), world.path("app.db-wal")).unwrap();
+        run(&world, &[], "touch started").exits(13).says("app.db-wal").says("was not started");
+        assert!(!world.path("started").exists());
+        assert_eq!(fs::read(world.path("app.db-wal")).unwrap(), fs::read(world.path("kept")).unwrap());
+        fs::write(world.path("app.db"), "").unwrap();
+    }
+}
