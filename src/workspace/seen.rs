@@ -1,4 +1,4 @@
-//! Which archive holds the state that a database was last seen in: `seen/ID.json` in the workspace, one for each
+//! Which archive holds the state that a database was last seen in: `seen/activity-ID.json` in the workspace, one for each
 //! database.
 //!
 //! A cache: a lost or unreadable record means that nothing is known, and the database is copied and compared.
@@ -86,7 +86,7 @@ impl Workspace {
 
     fn seen_file(&self, stream: &Stream) -> PathBuf {
         let key = format!("{}\0{}\0{}", stream.set, stream.host, stream.place);
-        self.folder.join(FOLDER).join(format!("{}.json", &Sha256::of(key.as_bytes()).to_string()[..32]))
+        self.folder.join(FOLDER).join(format!("activity-{}.json", &Sha256::of(key.as_bytes()).to_string()[..32]))
     }
 }
 

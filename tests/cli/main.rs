@@ -96,6 +96,7 @@ mod store_rights;
 mod stories;
 mod streams;
 mod targets;
+#[cfg(feature = "remote")]
 mod teams;
 mod terminal;
 mod tools;

@@ -123,7 +123,7 @@ def scratch(world):
         for d in ('holds', 'pending'):
             if os.path.isdir(f'{private}/{d}'): left += [f'{private}/{d}/{n}' for n in os.listdir(f'{private}/{d}')]
         if os.path.isdir(f'{private}/seen'):
-            left += [f'{private}/seen/{n}' for n in os.listdir(f'{private}/seen') if not re.fullmatch(r'[0-9a-f]{32}\.json', n)]
+            left += [f'{private}/seen/{n}' for n in os.listdir(f'{private}/seen') if not re.fullmatch(r'activity-[0-9a-f]{32}\.json', n)]
     return left
 
 
