@@ -34,6 +34,8 @@ const SIGTERM: i32 = 15;
 enum Purpose {
     /// It is due, or follows from a backup.
     Schedule(schedule::Job),
+    /// Whoever gets notices hears if the last backup is too old.
+    Health,
     /// Beside the ending application.
     Stop,
     /// After its end.
@@ -51,6 +53,7 @@ impl Purpose {
             Self::Schedule(schedule::Job::Rotate) => "the rotation",
             Self::Schedule(schedule::Job::Cleanup) => "the cleanup",
             Self::Schedule(schedule::Job::Verify) => "the verification",
+            Self::Health => "the look at the age of the backups",
             Self::Stop | Self::End => "the last backup",
         }
     }
@@ -286,11 +289,15 @@ impl<'a> Life<'a> {
         match (done.code, running.purpose) {
             (0, purpose) if purpose.is_backup() => self.saved = Some(running.seen.clone()),
             // The warnings were printed.
-            (0 | 3, _) => {}
+            (0 | 3, _) | (_, Purpose::Health) => {}
             _ if running.job.is_cancelled() => {}
             (_, purpose) => context.ui.warning(format!("{} failed: {}", purpose.name(), done.why())),
         }
-        let job = if let Purpose::Schedule(job) = running.purpose { job } else { schedule::Job::Backup };
+        let job = match running.purpose {
+            Purpose::Schedule(job) => job,
+            Purpose::Health => return,
+            Purpose::Stop | Purpose::End => schedule::Job::Backup,
+        };
         if running.job.is_cancelled() && !running.purpose.is_backup() {
             self.planner.again(job);
         } else {
@@ -298,6 +305,10 @@ impl<'a> Life<'a> {
         }
         if self.lock.is_none() && matches!(running.purpose, Purpose::Schedule(_)) {
             self.lock = run_lock::take_late(context);
+        }
+        let failed = running.purpose == Purpose::Schedule(schedule::Job::Backup) && !matches!(done.code, 0 | 3);
+        if failed && self.stopping.is_none() && self.ended.is_none() && !context.settings.receivers.is_empty() {
+            self.begin(&["health".to_owned(), "--quiet".to_owned()], Purpose::Health, context);
         }
     }
 

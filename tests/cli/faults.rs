@@ -33,7 +33,7 @@ fn harness(promise: &str, needs: &[&str], script: &str, args: &[&str]) {
 
 #[test]
 fn any_file_system_call_may_fail_or_be_the_last() {
-    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "1600".into());
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "700".into());
     harness(
         "a failed file system call, or a kill at one, loses nothing",
         &["strace", "gzip"],
@@ -98,7 +98,7 @@ fn hostile_archives_are_refused_and_every_changed_byte_is_found() {
 #[test]
 fn a_power_cut_undoes_nothing_that_was_acknowledged() {
     let needs = &[ROOT, "nbdkit", "nbdfuse", "losetup", "mkfs.ext4"];
-    let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "30".into());
+    let cuts = std::env::var("HEIRLOOM_FAULTS_CUTS").unwrap_or_else(|_| "14".into());
     harness("a power cut undoes nothing that was acknowledged", needs, "powercut.py", &["--cuts", &cuts]);
 }
 

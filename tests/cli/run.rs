@@ -216,6 +216,7 @@ fn an_interrupted_restore_is_taken_back_before_the_application_starts() {
 fn without_a_command_it_saves_until_it_is_stopped() {
     let world = world();
     world.database("app.db");
+    fs::write(world.path("heirloom.toml"), "[schedule]\nrotate = 'never'\n").unwrap();
     let mut run = Run::start(&world, &mut live(&world, ["run", "--every", "1h"]));
     run.says("saved app_");
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
@@ -228,6 +229,7 @@ fn without_a_command_it_saves_until_it_is_stopped() {
 fn the_end_of_the_process_beside_is_the_stop_signal() {
     let world = world();
     world.database("app.db");
+    fs::write(world.path("heirloom.toml"), "[schedule]\nrotate = 'never'\n").unwrap();
     let mut process = Command::new("sleep").arg("600").spawn().unwrap();
     let pid = process.id().to_string();
     let mut run = Run::start(&world, &mut live(&world, ["run", "--beside", &pid]));

@@ -12,7 +12,7 @@ use crate::servers::{Kind, place};
 use crate::tools::{have, installed};
 use crate::world::World;
 
-const UPDATES: usize = 30;
+const UPDATES: usize = 8;
 
 /// A world whose store is a bucket, with the same host label on all machines.
 fn shared(kind: Kind, promise: &str) -> Option<World> {
@@ -150,7 +150,7 @@ fn a_store_without_leases_says_so_and_a_store_that_is_away_does_not_delay_the_ap
     let Some(mut world) = shared(Kind::Seaweed, promise) else { return };
     world.env("HEIRLOOM_DIR", "s3://tests/away?endpoint=http://127.0.0.1:1");
     world.database("app.db");
-    fs::write(world.path("heirloom.toml"), "[run]\non_start = false\nfinal = false\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[schedule]\non_start = false\nfinal = false\n").unwrap();
     let away = "the lease of this run cannot be renewed";
     let mut run = Run::start(
         &world,

@@ -18,6 +18,13 @@ fn hosts(world: &World) -> Vec<String> {
     listed["archives"].as_array().unwrap().iter().filter_map(of).collect()
 }
 
+/// Writes into the database that was made without the data.
+const MORE: &str = "python3 -c \"import sqlite3; c = sqlite3.connect('app.db'); c.execute('insert into fresh values(2)'); c.commit()\"";
+
+/// Changes the database, and leaves the number of rows.
+const CHANGE: &str = "python3 -c \"import sqlite3; c = sqlite3.connect('app.db'); \
+    c.execute('update notes set text = text || 1 where id = 1'); c.commit()\"";
+
 const NEW: &str = "test -e app.db || python3 -c \"import sqlite3; \
                    sqlite3.connect('app.db').executescript('create table fresh(x); insert into fresh values(1)')\"";
 
@@ -42,7 +49,7 @@ fn archives_of_a_run_without_a_restore_never_stand_before_the_real_ones() {
     // The disk is lost, too: the real one is restored, and its history goes on.
     fs::copy(world.path("app.db"), world.path("fresh.db")).unwrap();
     fs::remove_file(world.path("app.db")).unwrap();
-    run(&world, NEW).success().says("restored app from").says("saved app_");
+    run(&world, CHANGE).success().says("restored app from").says("saved app_");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
     assert_eq!(hosts(&world)[0], "here");
     // The other way out: somebody restores while the application has the wrong one.
@@ -50,10 +57,10 @@ fn archives_of_a_run_without_a_restore_never_stand_before_the_real_ones() {
     away();
     run(&world, NEW).success().says("the application starts without its data");
     back();
-    run(&world, "exit 0").success();
+    run(&world, MORE).success().says("saved app_");
     assert_eq!(hosts(&world)[0], "here.unrestored");
     world.run(&mut live(&world, ["restore", "latest", "--force"])).success();
-    run(&world, "exit 0").success();
+    run(&world, CHANGE).success().says("saved app_");
     assert_eq!(hosts(&world)[0], "here");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
     assert!(!world.run(&mut live(&world, ["status"])).success().stderr.contains("without its data"));

@@ -126,3 +126,20 @@ fn status_knows_the_run_and_when_it_saves_next() {
     assert!(status["supervisor"].is_null(), "{status}");
     assert!(status["sets"][0]["schedule"].is_null(), "nothing follows a schedule: {status}");
 }
+
+#[test]
+fn whoever_gets_notices_hears_that_the_last_backup_is_too_old() {
+    let mut world = world();
+    world.database("app.db");
+    world.at("2026-03-01T03:00:00Z").heirloom(["backup"]).success();
+    fs::write(world.path("app.db"), "no database any more").unwrap();
+    let config = "[health]\nmax_backup_age = '1h'\n[notify]\non = ['late']\n\
+        [notify.script]\ncommand = ['sh', '-c', 'cat >> heard']\n";
+    fs::write(world.path("h.toml"), config).unwrap();
+    let mut run = Run::start(&world, &mut live(&world, ["run", "--config", "h.toml", "--", "sh", "-c", IDLE]));
+    run.says("the backup failed");
+    run.until(|_| fs::read_to_string(world.path("heard")).is_ok_and(|heard| heard.contains("late")), "a notice");
+    run.signal(Signal::TERM);
+    assert_eq!(run.code(), 0, "{}", run.said());
+    nobody_is_left(&world);
+}
