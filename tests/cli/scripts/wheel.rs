@@ -40,7 +40,7 @@ fn cargo_without_compiler(world: &World) -> PathBuf {
         "#!/bin/sh\ncase $1 in\nrustc) echo \"$*\" >'{}'; cat '{}' ;;\n*) exec '{}' \"$@\" ;;\nesac\n",
         world.path("asked").display(),
         world.path("artifact").display(),
-        std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()),
+        env!("CARGO"),
     );
     let program = folder.join("cargo");
     fs::write(&program, script).unwrap();
