@@ -71,11 +71,7 @@ pub(super) fn back_up(
     if args.dry_run {
         return one_set(args, context, store, round, chosen);
     }
-    let needless = match recent_enough(args, context, store, round, &chosen) {
-        Ok(None) => unchanged(args, context, store, round, &chosen),
-        other => other,
-    };
-    let backed_up = match needless {
+    let backed_up = match needless(args, context, store, round, &chosen) {
         Ok(Some(done)) => return Ok(done),
         Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, round, chosen)),
         Err(error) => Err(error),
@@ -97,6 +93,20 @@ pub(super) fn back_up(
         Err(error) => around.failed(error, context),
     }
     backed_up
+}
+
+/// Returns that nothing is to be done, if that was asked for and is so.
+fn needless(
+    args: &BackupArgs,
+    context: &mut Context,
+    store: &mut Option<Repository>,
+    round: &mut Round,
+    chosen: &Chosen,
+) -> anyhow::Result<Option<SetDone>> {
+    match recent_enough(args, context, store, round, chosen)? {
+        None => unchanged(args, context, store, round, chosen),
+        recent => Ok(recent),
+    }
 }
 
 /// Returns that nothing is to be done, if a recent backup was asked for and exists.
@@ -152,10 +162,7 @@ fn one_set(
     chosen: Chosen,
 ) -> anyhow::Result<SetDone> {
     if args.dry_run
-        && let Some(done) = match recent_enough(args, context, store, round, &chosen)? {
-            None => unchanged(args, context, store, round, &chosen)?,
-            young => young,
-        }
+        && let Some(done) = needless(args, context, store, round, &chosen)?
     {
         return Ok(done);
     }
