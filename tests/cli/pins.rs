@@ -244,3 +244,55 @@ fn a_pin_that_was_deleted_by_hand_is_not_the_same_store() {
     world.heirloom(["backup", "app.db", "--new-store"]).success();
     assert_eq!(archives(&world).len(), 1);
 }
+
+/// What the server says of its time is not the age of an archive.
+#[test]
+fn a_server_whose_clock_is_wrong_changes_no_order() {
+    let server = Connect::start(Parts::Given);
+    let mut world = world(&server, "alice", ALICE);
+    world.database("app.db");
+    for (day, ahead) in [(1, 0), (2, -800 * 86_400), (3, 800 * 86_400), (4, 3600)] {
+        server.set_clock(ahead);
+        world.sql("app.db", &format!("DELETE FROM notes WHERE id = {day}"));
+        world.at(&format!("2026-03-0{day}T03:00:00Z")).heirloom(["backup", "app.db"]).success();
+    }
+    let names = archives(&world);
+    assert_eq!(names.len(), 4);
+    assert!(names.windows(2).all(|pair| pair[0] > pair[1]), "newest first: {names:?}");
+    world.at("2026-03-05T03:00:00Z").heirloom(["cleanup", "--keep", "2"]).success();
+    assert_eq!(archives(&world), names[..2]);
+    restarted(&world);
+    world.heirloom(START).success();
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "96");
+}
+
+/// By hand an older version was made the active one and the newest removed.
+#[test]
+fn a_newest_version_that_was_removed_by_hand_is_missed_where_it_is_remembered() {
+    let server = Connect::start(Parts::Given);
+    let mut world = world(&server, "alice", ALICE);
+    world.database("app.db");
+    world.heirloom(["backup", "app.db"]).success();
+    world.sql("app.db", "DELETE FROM notes WHERE id = 1");
+    world.at("2026-03-02T03:00:00Z").heirloom(["backup", "app.db"]).success();
+    let kept = archives(&world);
+    let items = server.ask("GET", "/__api__/v1/content?name=python-api-database", ALICE);
+    let items: serde_json::Value = serde_json::from_str(&items).unwrap();
+    let item = format!("/__api__/v1/content/{}", items[0]["guid"].as_str().unwrap());
+    let bundles: serde_json::Value =
+        serde_json::from_str(&server.ask("GET", &format!("{item}/bundles"), ALICE)).unwrap();
+    let numbers: Vec<&str> = bundles.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let older = serde_json::json!({ "bundle_id": numbers[1] });
+    server.tell("POST", &format!("{item}/deploy"), ALICE, &older);
+    server.ask("DELETE", &format!("{item}/bundles/{}", numbers[0]), ALICE);
+    assert_eq!(archives(&world), kept[1..]);
+    // This host knows that a newer one existed; one that keeps nothing takes what there is.
+    fs::remove_file(world.path("app.db")).unwrap();
+    world.heirloom(START).exits(2).says(&kept[0]).says("--accept-older");
+    assert!(!world.path("app.db").exists());
+    restarted(&world);
+    world.heirloom(START).success();
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+    world.at("2026-03-03T03:00:00Z").heirloom(["backup", "app.db"]).success();
+    assert_eq!(archives(&world).len(), 2);
+}

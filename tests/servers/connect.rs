@@ -66,9 +66,18 @@ impl Connect {
 
     /// Sends a request as a user, as by hand, and returns the body of the answer.
     pub fn ask(&self, method: &str, target: &str, key: &str) -> String {
+        self.send(method, target, &format!("Authorization: Key {key}\r\n"), "")
+    }
+
+    /// The same with a body.
+    pub fn tell(&self, method: &str, target: &str, key: &str, body: &Value) -> String {
+        self.send(method, target, &format!("Authorization: Key {key}\r\n"), &body.to_string())
+    }
+
+    fn send(&self, method: &str, target: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n");
-        write!(stream, "{head}Authorization: Key {key}\r\n\r\n").unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n{headers}");
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -76,12 +85,12 @@ impl Connect {
 
     /// Plans faults instead of those that were planned before. Returns the requests since then.
     pub fn plan(&self, faults: &[Value]) -> Vec<String> {
-        let body = json!({ "faults": faults }).to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = "POST /control HTTP/1.1\r\nHost: fake\r\nConnection: close\r\n";
-        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        let answer = self.send("POST", "/control", "", &json!({ "faults": faults }).to_string());
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Puts the clock of the server ahead, or back.
+    pub fn set_clock(&self, seconds: i64) {
+        self.send("POST", "/control", "", &json!({ "faults": [], "clock": seconds }).to_string());
     }
 }

@@ -3,7 +3,8 @@
 
 It writes its port into FILE. tests/library/remotes/connect/ holds it against the `pins` client of PyPI. It refuses what the real one refuses: a wrong key, a
 bundle that is cut or no bundle, a name that is taken, the removal of the active version, and the files of a version that was
-never deployed. `POST /control` with {"faults": [...]} plans faults and returns the requests since the last time. A fault is
+never deployed. `POST /control` with {"faults": [...]} plans faults and returns the requests since the last time; "clock" puts the
+clock of the server ahead by so many seconds. A fault is
 {"path": a pattern of "METHOD /path", "times", "skip": how many such requests go well before, "status" and "body", or "drop": the
 connection ends; "after": the request is carried out before}.
 """
@@ -16,7 +17,7 @@ import sys
 import tarfile
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -25,7 +26,7 @@ USERS = {name: f"00000000-0000-0000-0000-00000000000{number}" for number, name i
 RANGES = "--no-ranges" not in sys.argv
 
 lock = threading.RLock()
-content, bundles, tasks, faults, requests = {}, {}, {}, [], []
+content, bundles, tasks, faults, requests, ahead = {}, {}, {}, [], [], [0]
 # The id of an item that was removed is never that of another one.
 numbers = itertools.count(1)
 
@@ -41,7 +42,7 @@ def missing():
 
 
 def now():
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (datetime.now(timezone.utc) + timedelta(seconds=ahead[0])).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Connect(BaseHTTPRequestHandler):
@@ -72,7 +73,9 @@ class Connect(BaseHTTPRequestHandler):
             return
         if path == "/control":
             with lock:
-                faults[:] = json.loads(self.body)["faults"]
+                plan = json.loads(self.body)
+                faults[:] = plan["faults"]
+                ahead[:] = [plan.get("clock", 0)]
                 seen = list(requests)
                 requests.clear()
             return self.reply(200, seen)
