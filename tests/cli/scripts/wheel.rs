@@ -9,10 +9,12 @@ use serde_json::json;
 use crate::tools::{have_modules, python};
 use crate::world::World;
 
-/// Writes a `cargo` that does not compile: it reports the binary of the tests, which another build would replace while
-/// they run. Everything else is left to the real one.
+/// Writes a `cargo` that does not compile: it reports a copy of the binary of the tests, because a build would replace
+/// it while they run, and maturin moves what it is given. Everything else is left to the real one.
 fn cargo_without_compiler(world: &World) -> PathBuf {
     let project = env!("CARGO_MANIFEST_DIR");
+    let binary = world.path("built");
+    fs::copy(env!("CARGO_BIN_EXE_heirloom"), &binary).unwrap();
     let artifact = json!({
         "reason": "compiler-artifact",
         "package_id": format!("path+file://{project}#heirloom@{}", env!("CARGO_PKG_VERSION")),
@@ -25,8 +27,8 @@ fn cargo_without_compiler(world: &World) -> PathBuf {
             "opt_level": "0", "debuginfo": 0, "debug_assertions": true, "overflow_checks": true, "test": false,
         },
         "features": ["default"],
-        "filenames": [env!("CARGO_BIN_EXE_heirloom")],
-        "executable": env!("CARGO_BIN_EXE_heirloom"),
+        "filenames": [&binary],
+        "executable": &binary,
         "fresh": true,
     });
     fs::write(
