@@ -77,7 +77,7 @@ everything)
     # Without remote stores: neither tokio nor TLS; the tests of what differs, and of what everything stands on.
     if cargo tree --quiet --locked --no-default-features --edges normal | grep -E ' (tokio|rustls|ring|reqwest|opendal) v'; then exit 1; fi
     step "tests without remote stores" env "$signals" cargo test --quiet --locked --no-fail-fast --no-default-features \
-        --lib --test cli -- "${long[@]/#/--skip=}" tests:: config copies:: generated:: readme:: restore:: rotate:: store
+        --lib --test cli -- "${long[@]/#/--skip=}" tests:: config copies:: generated:: restore:: rotate:: store
     ;;
 esac
 
