@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::exit::{Outcome, exit_code};
-use super::round::Told;
+use super::round::Summary;
 use super::stores::state_directory;
 use super::{Context, remedy};
 use crate::config::{Event, Receiver};
@@ -29,7 +29,7 @@ const LIMIT_AT_THE_END: Duration = Duration::from_secs(2);
 /// How long the first ping of a dead man's switch may take.
 const START: Duration = Duration::from_secs(5);
 
-/// The commands whose end is told; `health` besides.
+/// The commands that send notices when they end, besides `health`.
 pub(super) const COMMANDS: [&str; 6] = ["backup", "restore", "copy", "verify", "rotate", "cleanup"];
 
 /// Tells dead man's switches that a backup begins, without waiting for them.
@@ -66,8 +66,8 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
     let failure = result.as_ref().err().map(explain);
     let hint = failure.as_ref().and_then(|failure| failure.remedy.as_ref());
     let hint = hint.map(|remedy| remedy::hint(remedy, &context.typed));
-    let mut told = round.told(command, code, failure.as_ref().map(|failure| (failure, hint)), &context.records);
-    let notice = &mut told.notice;
+    let mut summary = round.summary(command, code, failure.as_ref().map(|failure| (failure, hint)), &context.records);
+    let notice = &mut summary.notice;
     notice.at = context.now;
     notice.seconds = started.elapsed().as_secs_f64();
     notice.host = context.host.label.to_string();
@@ -75,20 +75,20 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
     let folder = context.settings.store.folder().and_then(|folder| std::path::absolute(folder).ok());
     notice.store =
         folder.map_or_else(|| context.settings.store.to_string(), |folder| folder.to_string_lossy().into_owned());
-    if !told.trouble.is_empty() && notice.hint.is_none() {
-        let next: &[&str] = if told.trouble.contains(&Event::Damage) { &["list"] } else { &["health"] };
+    if !summary.trouble.is_empty() && notice.hint.is_none() {
+        let next: &[&str] = if summary.trouble.contains(&Event::Damage) { &["list"] } else { &["health"] };
         notice.hint = Some(format!("run {}", context.typed.quoted(next)));
     }
-    let is_bad = told.trouble.contains(&Event::Failure);
+    let is_bad = summary.trouble.contains(&Event::Failure);
     let ping = (command == "backup").then_some(if is_bad { Ping::Fail } else { Ping::Success });
-    context.notices.told = Some((told, ping));
+    context.notices.summary = Some((summary, ping));
 }
 
 /// Sends what there is to tell, and what earlier runs could not send. Returns when everything was sent or the time is
 /// over.
 pub(super) fn send(context: &mut Context) {
     let notices = std::mem::take(&mut context.notices);
-    let Some((told, ping)) = notices.told else { return };
+    let Some((summary, ping)) = notices.summary else { return };
     let begun = Instant::now();
     let limit = if notices.at_the_end { LIMIT_AT_THE_END } else { LIMIT };
     let mut ledger = match open(context) {
@@ -99,8 +99,8 @@ pub(super) fn send(context: &mut Context) {
         }
     };
     let mut direct = Vec::new();
-    let mut last = told.notice.clone();
-    match (settle(told, ledger.as_mut(), context), &ledger) {
+    let mut last = summary.notice.clone();
+    match (settle(summary, ledger.as_mut(), context), &ledger) {
         (Ok(()), _) => {}
         (Err(Some(unwritten)), _) => direct = vec![*unwritten],
         (Err(None), _) => {}
@@ -157,9 +157,9 @@ pub(super) fn send(context: &mut Context) {
     }
 }
 
-/// Decides what is told and writes it down. Fails with the notice that could not be written, if there is one.
-fn settle(told: Told, ledger: Option<&mut Ledger>, context: &Context) -> Result<(), Option<Box<Notice>>> {
-    let Told { mut notice, ended, plain, trouble, good, verified } = told;
+/// Decides what is reported and writes it down. Fails with the notice that could not be written, if there is one.
+fn settle(summary: Summary, ledger: Option<&mut Ledger>, context: &Context) -> Result<(), Option<Box<Notice>>> {
+    let Summary { mut notice, ended, plain, trouble, good, verified } = summary;
     let now = context.now;
     let is_late_only = trouble == [Event::Late];
     let on: Vec<(String, Vec<Event>)> =

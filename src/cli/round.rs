@@ -1,4 +1,4 @@
-//! What a command did, as it will be told in a notice: commands fill it where they know it.
+//! What a command did, for the notices: commands fill it in where they know it.
 
 use std::thread::JoinHandle;
 
@@ -45,7 +45,7 @@ struct Part {
 /// What is left to do when a command ended.
 #[derive(Default)]
 pub struct Notices {
-    pub(super) told: Option<(Told, Option<Ping>)>,
+    pub(super) summary: Option<(Summary, Option<Ping>)>,
     /// The id that pairs the pings of this run.
     pub(super) run: String,
     pub(super) started: Option<JoinHandle<Vec<Answer>>>,
@@ -55,7 +55,7 @@ pub struct Notices {
 
 /// What a run leads to.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Summary {
     pub(super) notice: Notice,
     /// What the trouble is about, and what is well.
     pub(super) ended: Vec<Ended>,
@@ -158,14 +158,14 @@ impl Round {
         }
     }
 
-    /// Returns what is to be told of a finished command. `code` is its exit code, `failure` its error.
-    pub(super) fn told(
+    /// Returns the summary of a finished command. `code` is its exit code, `failure` its error.
+    pub(super) fn summary(
         self,
         command: &str,
         code: u8,
         failure: Option<(&Failure, Option<String>)>,
         records: &[Record],
-    ) -> Told {
+    ) -> Summary {
         let Self { mut parts, copies, failed, mut hint, .. } = self;
         let mut verified = Vec::new();
         for record in records.iter().filter(|_| matches!(command, "verify" | "restore")) {
@@ -255,7 +255,7 @@ impl Round {
             hint,
             ..Notice::default()
         };
-        Told { notice, ended, plain, trouble, good, verified }
+        Summary { notice, ended, plain, trouble, good, verified }
     }
 }
 

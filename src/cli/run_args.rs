@@ -14,8 +14,8 @@ use crate::names::Name;
 ///
 /// SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2 and SIGWINCH are passed to the application. At a stop signal
 /// (SIGTERM, SIGINT, SIGQUIT) a backup starts at once, beside the ending application. If the databases change after
-/// that, another one follows when the application has ended, as long as `grace` lasts. SIGTERM or SIGINT again, at least
-/// 2 seconds later, ends everything at once.
+/// that, another one follows when the application has ended, as long as `grace` lasts. SIGTERM or SIGINT again, at
+/// least 2 seconds later, ends everything at once.
 ///
 /// Without a command it backs up until it is stopped. As process 1 of a container it also reaps orphans.
 ///
@@ -30,9 +30,9 @@ use crate::names::Name;
 Settings: the sections [run] and [schedule] of the configuration, see heirloom.toml(5).
 
 Exit codes: that of the application, 128+N if signal N ended it; 127 no such command; 126 it cannot be executed; \
-before the start: 2 usage or configuration; 3 not everything could be restored; 11 another run uses the store; 12 there \
-are backups, but none that may be taken unasked; 13 a database or the archive is damaged; 16 the store does not answer, \
-so that a missing database cannot be restored; without a command: 0 stopped")]
+before the start: 2 usage or configuration; 3 not everything could be restored; 11 another run uses the store; 12 \
+there are backups, but none that may be taken unasked; 13 a database or the archive is damaged; 16 the store does \
+not answer, so that a missing database cannot be restored; without a command: 0 stopped")]
 pub struct RunArgs {
     /// Only this configured set
     #[arg(long, value_name = "NAME")]

@@ -202,7 +202,7 @@ impl<'a> Start<'a> {
         for source in self.single_sets(context).flat_map(|set| &set.sources) {
             match header(&source.path) {
                 // SQLite would delete it beside an empty database, with the changes in it.
-                Header::Missing => match leftover(&source.path) {
+                Header::Missing => match leftover(&source.path)? {
                     None => continue,
                     Some(sidecar) => return Err(holds_changes(&sidecar, &source.path).into()),
                 },
@@ -313,14 +313,22 @@ pub(super) fn header(path: &Path) -> Header {
     }
 }
 
-/// Returns a `-wal` or `-journal` that is not empty.
-fn leftover(database: &Path) -> Option<PathBuf> {
-    let sidecars = ["-wal", "-journal"].map(|ending| {
+/// Returns a `-wal` or `-journal` that is not empty. Fails if one cannot be looked at: it may be there.
+fn leftover(database: &Path) -> anyhow::Result<Option<PathBuf>> {
+    for ending in ["-wal", "-journal"] {
         let mut name = database.as_os_str().to_owned();
         name.push(ending);
-        PathBuf::from(name)
-    });
-    sidecars.into_iter().find(|path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0))
+        let path = PathBuf::from(name);
+        match std::fs::metadata(&path) {
+            Ok(found) if found.len() > 0 => return Ok(Some(path)),
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                let what = format!("cannot look at {}; the application was not started", quoted(&path));
+                return Err(anyhow::Error::new(cause).context(what));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
 }
 
 fn holds_changes(sidecar: &Path, database: &Path) -> Failure {

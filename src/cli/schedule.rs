@@ -19,11 +19,11 @@ use crate::store::StoreError;
 /// Print what the schedule runs next, or the same schedule for systemd or cron
 ///
 /// The section [schedule] of the configuration says when `heirloom run` backs up, rotates, cleans up and verifies. This
-/// prints the next times of each job, as if `heirloom run` had just been started. Where backups are made at an interval,
-/// the next one follows from the last backup in the store, and later ones from that.
+/// prints the next times of each job, as if `heirloom run` had just been started. Where backups are made at an
+/// interval, the next one follows from the last backup in the store, and later ones from that.
 ///
-/// With --systemd or --cron it prints units or a crontab that do the same without `heirloom run`, for this configuration
-/// and this working directory. Backups at the start and the end of an application need `heirloom run`.
+/// With --systemd or --cron it prints units or a crontab that do the same without `heirloom run`, for this
+/// configuration and this working directory. Backups at the start and the end of an application need `heirloom run`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom schedule
@@ -31,8 +31,8 @@ use crate::store::StoreError;
   heirloom schedule --systemd
   heirloom schedule --cron | crontab -
 
-Exit codes: 0 done; 2 wrong configuration, no database is configured, or the schedule is off or has no such form; 3 the \
-store could not be read")]
+Exit codes: 0 done; 2 wrong configuration, no database is configured, or the schedule is off or has no such form; 3 \
+the store could not be read")]
 pub struct ScheduleArgs {
     #[command(flatten)]
     choice: ChoiceArgs,

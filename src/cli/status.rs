@@ -18,11 +18,11 @@ use crate::workspace::Workspace;
 
 /// Show when each set was backed up, and whether it needs to be
 ///
-/// Reads files of this host only and no database, so it takes milliseconds and never fails because a store is away. Of a
-/// remote store and of copies it shows what this host recorded; `--check-stores` asks them.
+/// Reads files of this host only and no database, so it takes milliseconds and never fails because a store is away. Of
+/// a remote store and of copies it shows what this host recorded; `--check-stores` asks them.
 ///
-/// `unchanged` means that the files of the database are as they were when the last backup was made. `unknown` means that
-/// only a backup can tell: it was written seconds before, or nothing was recorded.
+/// `unchanged` means that the files of the database are as they were when the last backup was made. `unknown` means
+/// that only a backup can tell: it was written seconds before, or nothing was recorded.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   heirloom status

@@ -1,5 +1,5 @@
-//! Which archive holds the state that a database was last seen in: `seen/activity-ID.json` in the workspace, one for each
-//! database.
+//! Which archive holds the state that a database was last seen in: `seen/activity-ID.json` in the workspace, one for
+//! each database.
 //!
 //! A cache: a lost or unreadable record means that nothing is known, and the database is copied and compared.
 
@@ -61,8 +61,8 @@ impl Workspace {
 
     /// Writes a record, replacing the one before.
     ///
-    /// Crash in between: the record before, which claims no more than it did, and a `put-` file that the next cleanup of
-    /// leftovers removes.
+    /// Crash in between: the record before, which claims no more than it did, and a `put-` file that the next cleanup
+    /// of leftovers removes.
     pub fn record_seen(&self, seen: &Seen) -> io::Result<()> {
         self.create_subfolder(FOLDER)?;
         let path = self.seen_file(&seen.stream);

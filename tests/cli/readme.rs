@@ -50,7 +50,8 @@ fn scripts(block: &Block) -> Vec<String> {
     }
 }
 
-/// The databases that the README names, one of them in the environment as for cron, and a `docker` and a `server` that do nothing.
+/// The databases that the README names, one of them in the environment as for cron, and a `docker` and a `server` that
+/// do nothing.
 fn world() -> World {
     let mut world = World::new();
     world.env("DATABASE_PATH", "app.db");

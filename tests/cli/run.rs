@@ -327,3 +327,13 @@ fn changes_beside_an_empty_database_are_not_given_to_sqlite() {
         fs::write(world.path("app.db"), "").unwrap();
     }
 }
+
+#[test]
+fn a_sidecar_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let world = world();
+    // A link that leads to itself: neither there nor missing.
+    std::os::unix::fs::symlink("app.db-wal", world.path("app.db-wal")).unwrap();
+    let ran = run(&world, &[], "touch started");
+    assert_ne!(ran.code, 0, "{}", ran.stderr);
+    assert!(!world.path("started").exists(), "{}", ran.stderr);
+}

@@ -1,7 +1,7 @@
 //! The schedule against a slow second opinion, which looks at every minute of a year with its own reading of the lines.
 //!
-//! The years are those with the hardest changes of the clock: New York by an hour, Lord Howe by half an hour, and Apia in
-//! 2011, which had both changes of summer time and skipped December 30.
+//! The years are those with the hardest changes of the clock: New York by an hour, Lord Howe by half an hour, and Apia
+//! in 2011, which had both changes of summer time and skipped December 30.
 
 use chrono::{DateTime, Datelike as _, NaiveDateTime, TimeDelta, Timelike as _, Utc};
 use chrono_tz::Tz;
