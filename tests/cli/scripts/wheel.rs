@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 
@@ -10,7 +11,8 @@ use crate::tools::{have_modules, python};
 use crate::world::World;
 
 /// Writes a `cargo` that does not compile: it reports a copy of the binary of the tests, because a build would replace
-/// it while they run, and maturin moves what it is given. Everything else is left to the real one.
+/// it while they run, and maturin moves what it is given. The real one does everything else, and describes the packages
+/// of this platform alone: those of others were never fetched by a build.
 fn cargo_without_compiler(world: &World) -> PathBuf {
     let project = env!("CARGO_MANIFEST_DIR");
     let binary = world.path("built");
@@ -36,13 +38,16 @@ fn cargo_without_compiler(world: &World) -> PathBuf {
         format!("{artifact}\n{}\n", json!({"reason": "build-finished", "success": true})),
     )
     .unwrap();
+    let version = String::from_utf8(Command::new("rustc").arg("-vV").output().unwrap().stdout).unwrap();
+    let platform = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let folder = world.path("cargo");
     fs::create_dir(&folder).unwrap();
     let script = format!(
-        "#!/bin/sh\ncase $1 in\nrustc) echo \"$*\" >'{}'; cat '{}' ;;\n*) exec '{}' \"$@\" ;;\nesac\n",
-        world.path("asked").display(),
-        world.path("artifact").display(),
-        env!("CARGO"),
+        "#!/bin/sh\ncase $1 in\nrustc) echo \"$*\" >'{asked}'; cat '{artifact}' ;;\nmetadata) exec '{cargo}' \"$@\" \
+         --filter-platform {platform} ;;\n*) exec '{cargo}' \"$@\" ;;\nesac\n",
+        asked = world.path("asked").display(),
+        artifact = world.path("artifact").display(),
+        cargo = env!("CARGO"),
     );
     let program = folder.join("cargo");
     fs::write(&program, script).unwrap();
@@ -72,7 +77,7 @@ fn pip_installs_the_wheel_into_an_empty_environment() {
     let start = format!("heirloom-{}-py3-none-", env!("CARGO_PKG_VERSION"));
     assert!(wheel.file_name().unwrap().to_str().unwrap().starts_with(&start), "{wheel:?}");
     world.run(python().args(["-m", "venv"]).arg(world.path("venv"))).success();
-    let program = |name: &str| std::process::Command::new(world.path("venv/bin").join(name));
+    let program = |name: &str| Command::new(world.path("venv/bin").join(name));
     world.run(program("pip").args(["install", "--no-index", "--no-cache-dir"]).arg(wheel)).success();
     let ran = world.run(program("heirloom").arg("--version")).success();
     assert!(ran.stdout.starts_with(concat!("heirloom ", env!("CARGO_PKG_VERSION"))), "{}", ran.stdout);
