@@ -15,7 +15,9 @@ use crate::world::World;
 /// of this platform alone: those of others were never fetched by a build.
 fn cargo_without_compiler(world: &World) -> PathBuf {
     let project = env!("CARGO_MANIFEST_DIR");
-    let binary = world.path("built");
+    // The program gets the name of this file.
+    let binary = world.path("built/heirloom");
+    fs::create_dir(world.path("built")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_heirloom"), &binary).unwrap();
     let artifact = json!({
         "reason": "compiler-artifact",
