@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::run_world::{Run, acks, application_pid, kill, live, nobody_is_left, world};
-use crate::tools::installed;
+use crate::tools::{have_modules, installed, python};
 use crate::world::World;
 
 /// A web server: two clients post to it, each request opens the database, commits, and closes it.
@@ -56,6 +56,48 @@ server.shutdown()
 sys.exit(7)
 "#;
 
+/// The same with FastAPI under uvicorn, which handles the signals itself.
+const UVICORN: &str = r#"
+import os, sqlite3, sys, threading, time, urllib.request
+python = os.environ["PYTHON_WITH_UVICORN"]
+if "uvicorn" not in sys.argv:
+    os.execvp(python, [python, *sys.argv, "uvicorn"])
+import fastapi, uvicorn
+mode, path, acks = sys.argv[1], sys.argv[2], sys.argv[3]
+open("pid", "w").write(str(os.getpid()))
+
+def database():
+    c = sqlite3.connect(path, isolation_level=None, timeout=60)
+    c.execute("pragma journal_mode=" + mode)
+    c.execute("create table if not exists t(n integer primary key)")
+    return c
+
+app = fastapi.FastAPI()
+
+@app.post("/")
+def add():
+    c = database()
+    number = c.execute("insert into t default values").lastrowid
+    c.close()
+    return number
+
+database().close()
+server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+out, lock = open(acks, "a"), threading.Lock()
+
+def client():
+    while not server.started: time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    while not server.should_exit:
+        number = int(urllib.request.urlopen("http://127.0.0.1:%d/" % port, b"x").read())
+        with lock:
+            out.write("%d %.6f\n" % (number, time.time()))
+            out.flush()
+
+for _ in range(2): threading.Thread(target=client, daemon=True).start()
+server.run()
+"#;
+
 /// Who is killed.
 #[derive(Debug, Clone, Copy)]
 enum Victim {
@@ -70,16 +112,25 @@ fn number(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
-    if !installed("kills under run", &["python3"]) {
+    let promise = "kills under run";
+    if !installed(promise, &["python3"]) || !have_modules(promise, "fastapi, uvicorn") {
         return;
     }
-    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 40), number("HEIRLOOM_RUN_SEED", 1));
-    let server = || {
-        let world = world();
-        std::fs::write(world.path("app.py"), SERVER).unwrap();
+    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 36), number("HEIRLOOM_RUN_SEED", 1));
+    let server = |program: &str| {
+        let mut world = world();
+        std::fs::write(world.path("app.py"), program).unwrap();
+        world.env("PYTHON_WITH_UVICORN", python().get_program().to_str().unwrap());
         world
     };
-    let worlds = [("wal", world()), ("delete", world()), ("wal", server()), ("delete", server())];
+    let worlds = [
+        ("wal", world()),
+        ("delete", world()),
+        ("wal", server(SERVER)),
+        ("delete", server(SERVER)),
+        ("wal", server(UVICORN)),
+        ("delete", server(UVICORN)),
+    ];
     for seed in first..first + rounds {
         let mut dice = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut roll = |sides: u64| {
@@ -89,7 +140,7 @@ fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
             dice % sides
         };
         let victim = [Victim::Application, Victim::Run, Victim::Both][(seed % 3) as usize];
-        let (mode, world) = &worlds[(seed / 3 % 4) as usize];
+        let (mode, world) = &worlds[(seed / 3 % 6) as usize];
         let delay = Duration::from_millis(roll(600));
         eprintln!("seed {seed}: {victim:?} after {delay:?} in mode {mode}");
         round(world, mode, victim, delay);
