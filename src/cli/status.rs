@@ -257,7 +257,7 @@ fn print_set(set: &SetStatus, context: &mut Context) {
     let needed = format!("{}: {}", if set.backup_needed { "yes" } else { "no" }, set.why);
     context.ui.fact("backup needed", &needed, false);
     if let Some(schedule) = &set.schedule {
-        let due = set.next_due.map(|at| format!(", next due {}", crate::metadata::rfc3339(at))).unwrap_or_default();
+        let due = set.next_due.map(|at| format!(", next due {}", at.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
         context.ui.fact("schedule", &format!("{schedule}{due}"), false);
     }
     for copy in &set.copies {
