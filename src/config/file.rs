@@ -284,7 +284,11 @@ impl Reader {
     fn databases(&mut self, set: &Name, span: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let key = format!("sets.{set}.databases");
         let entries = in_order(self.entries(value, &key));
-        if entries.is_empty() && matches!(value.get_ref(), DeValue::Table(_)) {
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            if let Some(problem) = self.problems.last_mut() {
+                problem.remedy = Some("give each database a name: databases = { app = \"/srv/app/app.db\" }".into());
+            }
+        } else if entries.is_empty() {
             self.problem(span, key.clone(), "names no databases".into());
         }
         let mut names = HashMap::new();

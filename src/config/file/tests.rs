@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::EXAMPLE;
+use crate::failure::Remedy;
 
 fn problems(text: &str) -> Vec<String> {
     FileLayer::parse(Path::new("heirloom.toml"), text).1.iter().map(ToString::to_string).collect()
@@ -96,6 +97,14 @@ fn each_wrong_line_is_named_with_its_key() {
             "{text:?}\n  expected {expected}\n  found {found:?}"
         );
     }
+}
+
+#[test]
+fn a_list_of_databases_gets_an_example() {
+    let (_, problems) = FileLayer::parse(Path::new("x"), "[sets.a]\ndatabases = ['/srv/a.db']");
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    let Some(Remedy::Advice(advice)) = &problem.remedy else { panic!("{problem:?}") };
+    assert!(advice.contains("databases = { app ="), "{advice}");
 }
 
 #[test]
