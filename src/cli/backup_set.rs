@@ -188,6 +188,7 @@ fn one_set(
     }
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
+    let progress = if args.report_captured { progress.report_captured() } else { progress };
     let (wait, known, surroundings) = (args.busy_timeout, round.known(&set), context.surroundings());
     let ended = if args.if_changed {
         job::run_if_changed(&plan, wait, known, store, &surroundings, &progress)

@@ -63,6 +63,7 @@ mod run_job;
 mod run_lease;
 mod run_life;
 mod run_lock;
+mod run_pin;
 mod run_places;
 mod run_restore;
 mod run_schedule;

@@ -82,12 +82,13 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
     {
         return Ok(ended);
     }
-    let planner = start.planner(context);
+    let mut planner = start.planner(context);
+    let captured = start.capture(&mut planner, leases.as_ref(), context);
     if let Some(ended) = start.ended_by_signal(context) {
         return Ok(ended);
     }
     let application = start.application(context)?;
-    Life::new(start, application, planner, (lock, leases), context).run(context)
+    Life::new(start, application, planner, captured, (lock, leases), context).run(context)
 }
 
 /// Reports a command that cannot be run, before anything else is done.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Context;
+use super::stages::CAPTURED;
 use crate::names::HostLabel;
 use crate::platform::child::{Ended, Group};
 use crate::platform::supervise::{Start, Supervised};
@@ -47,16 +48,19 @@ pub(super) struct Starter {
 pub(super) struct Job {
     process: Supervised,
     said: Receiver<Said>,
+    /// What was received before the end.
+    early: Vec<Said>,
     cancelled: Option<Instant>,
     killed: bool,
     started: Instant,
 }
 
-/// One of the two outputs of a job.
+/// One of the two outputs of a job, or that its databases are captured.
 #[derive(Debug)]
 enum Said {
     Document(Option<Value>),
     Lines(Vec<String>),
+    Captured,
 }
 
 /// What a job did.
@@ -100,9 +104,9 @@ impl Starter {
             let spawn =
                 |name: &str, body: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(body);
             let _ = spawn("job output", Box::new(move || drop(sender.send(Said::Document(document(stdout))))));
-            let _ = spawn("job messages", Box::new(move || drop(other.send(Said::Lines(lines(stderr))))));
+            let _ = spawn("job messages", Box::new(move || drop(other.send(Said::Lines(lines(stderr, &other))))));
         }
-        Ok(Job { process, said, cancelled: None, killed: false, started: Instant::now() })
+        Ok(Job { process, said, early: Vec::new(), cancelled: None, killed: false, started: Instant::now() })
     }
 }
 
@@ -112,11 +116,20 @@ fn document(mut stdout: ChildStdout) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
-fn lines(stderr: ChildStderr) -> Vec<String> {
+/// Returns the lines until the end, and reports the one about the capture at once.
+fn lines(stderr: ChildStderr, said: &Sender<Said>) -> Vec<String> {
     BufReader::new(stderr)
         .split(b'\n')
         .map_while(Result::ok)
         .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .filter(|line| {
+            let is_captured = line == CAPTURED;
+            if is_captured {
+                // The job may be collected already.
+                let _ = said.send(Said::Captured);
+            }
+            !is_captured
+        })
         .collect()
 }
 
@@ -139,6 +152,17 @@ impl Job {
         self.cancelled.is_some()
     }
 
+    /// Returns whether it has reported that its databases are captured.
+    pub(super) fn has_captured(&mut self) -> bool {
+        self.early.extend(self.said.try_iter());
+        self.early.iter().any(|said| matches!(said, Said::Captured))
+    }
+
+    /// Returns whether it has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// Returns what it did, if it has ended; kills it if it does not end although asked to.
     pub(super) fn done(&mut self) -> Option<Done> {
         if self.due().is_some_and(|due| due <= Instant::now()) {
@@ -153,11 +177,15 @@ impl Job {
         let took = self.started.elapsed();
         let mut done = Done { code: ended.exit_code(), document: None, warnings: Vec::new(), error: None, took };
         let until = Instant::now() + OUTPUT;
-        for _ in 0..2 {
-            match self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Said::Document(document)) => done.document = document,
-                Ok(Said::Lines(lines)) => lines.iter().for_each(|line| done.read(line)),
-                Err(_) => break,
+        let mut early = std::mem::take(&mut self.early).into_iter();
+        // The channel closes after both outputs.
+        while let Some(said) =
+            early.next().or_else(|| self.said.recv_timeout(until.saturating_duration_since(Instant::now())).ok())
+        {
+            match said {
+                Said::Document(document) => done.document = document,
+                Said::Lines(lines) => lines.iter().for_each(|line| done.read(line)),
+                Said::Captured => {}
             }
         }
         done

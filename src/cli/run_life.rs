@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::run_job::{BESIDE, Done, Job};
 use super::run_lease::Leases;
+use super::run_pin::Captured;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::run_start::{Application, Start};
 use super::settings::variable;
-use super::{Context, Outcome, run_lock, run_unrestored};
+use super::{Context, Outcome, run_lock};
 use crate::names::printable;
 use crate::platform::child::Ended;
 use crate::platform::supervise::{Event, is_stop};
@@ -62,8 +63,8 @@ impl Purpose {
 struct Running {
     job: Job,
     purpose: Purpose,
-    /// The databases before it started.
-    seen: Seen,
+    /// The databases before it started, if it saves all of them.
+    seen: Option<Seen>,
 }
 
 /// The state of a run.
@@ -73,6 +74,8 @@ pub(super) struct Life<'a> {
     /// How the application ended; without a command, that it is over.
     ended: Option<Ended>,
     job: Option<Running>,
+    /// Further backups of the start, which run at the same time.
+    others: Vec<Running>,
     planner: Planner,
     /// When a stop was asked for.
     stopping: Option<Instant>,
@@ -96,14 +99,21 @@ impl<'a> Life<'a> {
         start: Start<'a>,
         application: Application,
         planner: Planner,
+        captured: Vec<Captured>,
         locks: (Option<RunLock>, Option<Leases>),
         context: &Context,
     ) -> Self {
+        let purpose = Purpose::Schedule(schedule::Job::Backup);
+        let is_alone = captured.len() == 1;
+        let running =
+            |captured: Captured| Running { job: captured.job, purpose, seen: Some(captured.seen).filter(|_| is_alone) };
+        let mut first: Vec<Running> = captured.into_iter().map(running).collect();
         Self {
             start,
             application,
             ended: None,
-            job: None,
+            job: first.pop(),
+            others: first,
             planner,
             stopping: None,
             at_once: false,
@@ -167,6 +177,7 @@ impl<'a> Life<'a> {
             && let Some(done) = running.job.done()
             && let Some(running) = self.job.take()
         {
+            self.job = self.others.pop();
             self.job_done(&running, &done, context);
         }
         if let Application::Child(child) = &mut self.application
@@ -211,6 +222,7 @@ impl<'a> Life<'a> {
                     ));
                 }
                 running.job.cancel();
+                self.others.iter_mut().for_each(|other| other.job.cancel());
             }
             return false;
         }
@@ -269,8 +281,8 @@ impl<'a> Life<'a> {
             // Its history must not be mixed with that of the other run.
             return false;
         }
-        self.start.starter.label.replace(run_unrestored::label(&self.start.names(context), context));
-        let seen = self.start.seen();
+        self.start.use_label(context);
+        let seen = Some(self.start.seen());
         // After the end nobody is disturbed.
         let nice = if purpose == Purpose::End { 0 } else { BESIDE };
         match self.start.starter.start(words, nice) {
@@ -287,7 +299,7 @@ impl<'a> Life<'a> {
             self.start.say(context, line);
         }
         match (done.code, running.purpose) {
-            (0, purpose) if purpose.is_backup() => self.saved = Some(running.seen.clone()),
+            (0, purpose) if purpose.is_backup() => self.saved = running.seen.clone().or(self.saved.take()),
             // The warnings were printed.
             (0 | 3, _) | (_, Purpose::Health) => {}
             _ if running.job.is_cancelled() => {}
@@ -307,7 +319,12 @@ impl<'a> Life<'a> {
             self.lock = run_lock::take_late(context);
         }
         let failed = running.purpose == Purpose::Schedule(schedule::Job::Backup) && !matches!(done.code, 0 | 3);
-        if failed && self.stopping.is_none() && self.ended.is_none() && !context.settings.receivers.is_empty() {
+        if failed
+            && self.job.is_none()
+            && self.stopping.is_none()
+            && self.ended.is_none()
+            && !context.settings.receivers.is_empty()
+        {
             self.begin(&["health".to_owned(), "--quiet".to_owned()], Purpose::Health, context);
         }
     }

@@ -89,6 +89,14 @@ impl Planner {
         self.backup.at = at;
     }
 
+    /// Takes the backup at the start, if there is one and it was not started yet, and returns its command line.
+    pub(super) fn backup_at_start(&mut self) -> Option<Vec<String>> {
+        (self.is_first && self.waiting.front() == Some(&Job::Backup)).then(|| {
+            self.waiting.pop_front();
+            self.command(Job::Backup)
+        })
+    }
+
     /// Returns when the next look is due.
     pub(super) fn look_at(&self) -> Instant {
         if self.waiting.is_empty() { self.look_at } else { Instant::now() }

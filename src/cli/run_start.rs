@@ -14,7 +14,7 @@ use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::settings::variable;
 use super::ui::Tone;
-use super::{Context, Outcome};
+use super::{Context, Outcome, run_unrestored};
 use crate::failure::{Failure, FailureKind};
 use crate::names::{Name, printable};
 use crate::ops::jobs::Chosen;
@@ -126,6 +126,18 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// Waits for an event, at most this long.
+    pub(super) fn listen(&self, time: Duration) {
+        if let Ok(event) = self.events.recv_timeout(time) {
+            self.hear(event);
+        }
+    }
+
+    /// Returns whether a stop signal came before the application was started.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.borrow().is_some()
+    }
+
     fn hear(&self, event: Event) {
         match event {
             Event::Signal { number, .. } if is_stop(number) || number == SIGHUP => {
@@ -139,7 +151,7 @@ impl<'a> Start<'a> {
     }
 
     fn stop_before_start(&self) -> Result<(), Interrupted> {
-        if self.stopped.borrow().is_some() { Err(Interrupted) } else { Ok(()) }
+        if self.is_stopped() { Err(Interrupted) } else { Ok(()) }
     }
 
     /// Returns how `run` ends if a stop signal came before the application was started.
@@ -156,7 +168,7 @@ impl<'a> Start<'a> {
     pub(super) fn job(&self, words: &[&str], context: &Context) -> anyhow::Result<Done> {
         let mut job = self.starter.start(words, 0)?;
         loop {
-            if self.stopped.borrow().is_some() {
+            if self.is_stopped() {
                 job.cancel();
             }
             if let Some(done) = job.done() {
@@ -164,9 +176,7 @@ impl<'a> Start<'a> {
                 return Ok(done);
             }
             self.extend();
-            if let Ok(event) = self.events.recv_timeout(Duration::from_millis(500)) {
-                self.hear(event);
-            }
+            self.listen(Duration::from_millis(500));
         }
     }
 
@@ -241,6 +251,11 @@ impl<'a> Start<'a> {
     /// Returns the names of sets and patterns that stand for all databases.
     pub(super) fn names(&self, context: &Context) -> Vec<Name> {
         self.single_sets(context).map(|set| &set.set).chain(&self.patterns).cloned().collect()
+    }
+
+    /// Chooses the host label of the next backups: those of a run without a restore stand apart.
+    pub(super) fn use_label(&self, context: &Context) {
+        self.starter.label.replace(run_unrestored::label(&self.names(context), context));
     }
 
     /// Looks at the databases.

@@ -1,11 +1,15 @@
 //! Measures the stages of an operation for `--verbose`. A stage ends where the next one begins.
 
+use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::text;
 use crate::names::printable;
 use crate::progress::{Progress, Stage};
+
+/// The line by which a job of `run` reports that the application may write.
+pub(super) const CAPTURED: &str = r#"{"captured":true}"#;
 
 /// A stage that began.
 #[derive(Debug, Clone)]
@@ -19,12 +23,19 @@ struct Begun {
 /// Progress that also remembers when each stage began.
 pub(super) struct Stages<P> {
     progress: P,
+    /// Whether a line on stderr reports that the databases are captured.
+    reports_captured: bool,
     begun: Mutex<Vec<Begun>>,
 }
 
 impl<P: Progress> Stages<P> {
     pub(super) fn new(progress: P) -> Self {
-        Self { progress, begun: Mutex::default() }
+        Self { progress, reports_captured: false, begun: Mutex::default() }
+    }
+
+    /// Prints [`CAPTURED`] on stderr when the databases are captured.
+    pub(super) fn report_captured(self) -> Self {
+        Self { reports_captured: true, ..self }
     }
 
     /// Ends the last stage. Returns each stage's duration and label; `label` gets its subject and size.
@@ -41,6 +52,14 @@ impl<P: Progress> Progress for Stages<P> {
         let begun = Begun { stage, subject: printable(subject).into_owned(), total, at: Instant::now() };
         self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(begun);
         self.progress.begin(stage, subject, total);
+    }
+
+    fn captured(&self) {
+        self.progress.captured();
+        if self.reports_captured {
+            // Nobody reads it if the supervisor is gone; the backup is as good.
+            let _ = writeln!(io::stderr(), "{CAPTURED}");
+        }
     }
 
     fn advance(&self, units: u64) {

@@ -15,7 +15,7 @@ use super::pack::{Packed, Provenance, Request, Staged, pack};
 use super::resolve::in_store;
 use super::scratch_room::{room_for_copies, room_for_copies_in_scratch};
 use crate::clock::Clock;
-use crate::database::{Source, SourceError, Timeouts, is_blank, pin, probe, refuse_unlinked};
+use crate::database::{PinnedDatabase, Source, SourceError, Timeouts, is_blank, pin, probe, refuse_unlinked};
 use crate::digest::Sha256;
 use crate::failure::Remedy;
 use crate::latest::Remembered;
@@ -284,6 +284,10 @@ fn capture<'a>(
     let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
     let (consistent, created_at) = (pinned.consistent, pinned.at);
     let total = pinned.databases.iter().map(|database| database.bytes()).sum();
+    let freezes = pinned.databases.iter().any(PinnedDatabase::freezes);
+    if !freezes {
+        progress.captured();
+    }
     // Plain data of an encrypted archive stays in its scratch folder.
     let movable = plan.request.vacuum && plan.request.sealing.is_none();
     let elsewhere = if movable { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
@@ -329,6 +333,9 @@ fn capture<'a>(
             provenance,
             damage: copied.damage,
         });
+    }
+    if freezes {
+        progress.captured();
     }
     // Every connection was closed with its copy.
     let looks = changed::agreed(before_pin, &changed::look_at(&plan.sources, limits, progress)?);

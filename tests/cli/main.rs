@@ -74,6 +74,7 @@ mod run_cycles;
 mod run_kills;
 #[cfg(feature = "remote")]
 mod run_lease;
+mod run_pin;
 mod run_restore;
 mod run_schedule;
 mod run_signals;
