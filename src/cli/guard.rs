@@ -15,7 +15,7 @@ use super::hooks::{self, Around};
 use super::http::Url;
 use super::record::Record;
 use super::ui::Tone;
-use super::{Context, Outcome, text};
+use super::{Context, Outcome, give_way, text};
 use crate::failure::{Failure, FailureKind};
 use crate::metadata::Kind;
 use crate::names::printable;
@@ -377,7 +377,9 @@ fn answer(
     for (number, one) in touched.iter().enumerate() {
         let names: Vec<String> = guard::changed(one.seen).iter().map(ToString::to_string).collect();
         step(context, format!("rolling {} back to {}", names.join(", "), one.before.packed.archive));
+        let announced = give_way::announce(&one.before.packed.metadata.set, context);
         let rolled_back = args.how(context).roll_back(store, one);
+        drop(announced);
         if rolled_back.is_err() {
             not_rolled_back(args, context, store, one);
         }

@@ -105,6 +105,10 @@ pub(super) fn on_failure(command: &'static str, error: &anyhow::Error, context: 
 fn failed(event: Event, error: &anyhow::Error, context: &mut Context) {
     context.failure_hook_ran = true;
     let code = exit_code(error, context.ui.signal());
+    if context.ui.signal().is_some() && context.typed.has("--give-way") {
+        // `run` ended its own job, and repeats it.
+        return;
+    }
     let outcome = if code > 128 { "interrupted" } else { event.outcome };
     // With the causes, and without anything that a terminal would act on.
     let error = Some((message(error), code));

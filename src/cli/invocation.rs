@@ -97,6 +97,11 @@ impl Invocation {
         words.map(shell_word).collect::<Vec<_>>().join(" ")
     }
 
+    /// Returns the set that was named.
+    pub fn set(&self) -> Option<&str> {
+        self.set.as_deref()
+    }
+
     /// Returns whether a flag was given.
     pub fn has(&self, flag: &str) -> bool {
         self.words.iter().take_while(|word| *word != "--").any(|word| word == flag)

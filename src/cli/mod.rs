@@ -24,6 +24,7 @@ mod copy;
 mod delete;
 mod encryption;
 mod exit;
+mod give_way;
 mod guard;
 mod health;
 mod health_metrics;
@@ -137,6 +138,9 @@ pub struct GlobalArgs {
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub quiet: bool,
+    /// End, as a scheduled job of `run`, when a restore begins
+    #[arg(long, global = true, hide = true)]
+    pub give_way: bool,
     /// Print more detail
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub verbose: bool,
@@ -275,6 +279,9 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
             pending::send(context, pending::WAIT)
         }
         _ => {}
+    }
+    if context.typed.has("--give-way") {
+        give_way::begin(context);
     }
     if matches!(command, Command::Backup(args) if !args.is_read_only()) {
         notices::begin(context);

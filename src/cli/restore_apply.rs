@@ -2,12 +2,12 @@
 
 use super::bar::Overall;
 use super::check_arg::CheckArg;
-use super::hooks;
 use super::record::Record;
 use super::restore_args::RestoreArgs;
 use super::restore_select::LeftOut;
 use super::restore_text;
 use super::{Context, Outcome, bar};
+use super::{give_way, hooks};
 use crate::config::Origin;
 use crate::database::{TargetState, Timeouts};
 use crate::failure::Failure;
@@ -73,9 +73,10 @@ pub(super) fn carry_out(args: &RestoreArgs, context: &mut Context, job: Job<'_>)
         confirm(args, context, &plan)?;
     }
     let interrupted = takes_back.is_some();
+    let set = set.unwrap_or_else(|| set_of_targets(&plan, &selected.snapshot.set, &context.surroundings()));
+    let _announced = plan.replaces().then(|| give_way::announce(&set, context));
     let workspace = workspace(args, context, &selected.place, &plan)?;
     let safety = workspace.as_ref().filter(|_| makes_safety_backup(&plan, args.wish()));
-    let set = set.unwrap_or_else(|| set_of_targets(&plan, &selected.snapshot.set, &context.surroundings()));
     let options = Options {
         archive: shown.clone(),
         set: set.clone(),

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Context;
+use super::give_way::GAVE_WAY;
 use super::stages::CAPTURED;
 use crate::names::HostLabel;
 use crate::platform::child::{Ended, Group};
@@ -55,12 +56,13 @@ pub(super) struct Job {
     started: Instant,
 }
 
-/// One of the two outputs of a job, or that its databases are captured.
+/// One of the two outputs of a job, or what it reports while it runs.
 #[derive(Debug)]
 enum Said {
     Document(Option<Value>),
     Lines(Vec<String>),
     Captured,
+    GaveWay,
 }
 
 /// What a job did.
@@ -68,6 +70,8 @@ enum Said {
 pub(super) struct Done {
     /// Its exit code; 128+N if signal N ended it.
     pub(super) code: u8,
+    /// Whether it ended because a restore began.
+    pub(super) gave_way: bool,
     /// The document that it printed.
     pub(super) document: Option<Value>,
     /// Its warnings.
@@ -116,19 +120,21 @@ fn document(mut stdout: ChildStdout) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Returns the lines until the end, and reports the one about the capture at once.
+/// Returns the lines until the end. Those that are for this program are reported at once instead.
 fn lines(stderr: ChildStderr, said: &Sender<Said>) -> Vec<String> {
     BufReader::new(stderr)
         .split(b'\n')
         .map_while(Result::ok)
         .map(|line| String::from_utf8_lossy(&line).into_owned())
         .filter(|line| {
-            let is_captured = line == CAPTURED;
-            if is_captured {
-                // The job may be collected already.
-                let _ = said.send(Said::Captured);
-            }
-            !is_captured
+            let report = match line.as_str() {
+                CAPTURED => Said::Captured,
+                GAVE_WAY => Said::GaveWay,
+                _ => return true,
+            };
+            // The job may be collected already.
+            let _ = said.send(report);
+            false
         })
         .collect()
 }
@@ -175,7 +181,8 @@ impl Job {
 
     fn collect(&mut self, ended: Ended) -> Done {
         let took = self.started.elapsed();
-        let mut done = Done { code: ended.exit_code(), document: None, warnings: Vec::new(), error: None, took };
+        let mut done =
+            Done { code: ended.exit_code(), gave_way: false, document: None, warnings: Vec::new(), error: None, took };
         let until = Instant::now() + OUTPUT;
         let mut early = std::mem::take(&mut self.early).into_iter();
         // The channel closes after both outputs.
@@ -186,6 +193,7 @@ impl Job {
                 Said::Document(document) => done.document = document,
                 Said::Lines(lines) => lines.iter().for_each(|line| done.read(line)),
                 Said::Captured => {}
+                Said::GaveWay => done.gave_way = true,
             }
         }
         done

@@ -298,6 +298,12 @@ impl<'a> Life<'a> {
             let line = format!("saved {} ({}, {})", printable(&archive), text::bytes(bytes), text::took(done.took));
             self.start.say(context, line);
         }
+        if let (true, Purpose::Schedule(job)) = (done.gave_way, running.purpose) {
+            self.start
+                .say(context, format!("{} gave way to a restore, and is repeated after it", running.purpose.name()));
+            self.planner.again(job);
+            return;
+        }
         match (done.code, running.purpose) {
             (0, purpose) if purpose.is_backup() => self.saved = running.seen.clone().or(self.saved.take()),
             // The warnings were printed.

@@ -26,7 +26,7 @@ pub(super) struct Planner {
     /// Jobs that wait for the one that runs.
     waiting: VecDeque<Job>,
     look_at: Instant,
-    /// Whether the next backup is the one of the start.
+    /// Whether the backup of the start is still to be made; no recent one of others stands for it.
     is_first: bool,
     words: Words,
 }
@@ -160,6 +160,7 @@ impl Planner {
         if job != Job::Backup {
             return;
         }
+        self.is_first = false;
         let before = self.backup.at;
         self.backup = Last::of(done.created().or(before), now);
         if self.backup.at != before {
@@ -187,7 +188,7 @@ impl Planner {
     }
 
     /// Returns the command line of a job, without the name of this program.
-    pub(super) fn command(&mut self, job: Job) -> Vec<String> {
+    pub(super) fn command(&self, job: Job) -> Vec<String> {
         let texts = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let mut words = match job {
             Job::Backup => self.backup_words("scheduled"),
@@ -207,8 +208,8 @@ impl Planner {
         if let (Job::Backup, false, Some(Timing::Every(every))) = (job, self.is_first, &self.schedule.backup) {
             words.extend(["--if-older-than".to_owned(), age_text(*every)]);
         }
-        if job == Job::Backup {
-            self.is_first = false;
+        if matches!(job, Job::Backup | Job::Verify) {
+            words.push("--give-way".to_owned());
         }
         words.extend(self.words.set.iter().cloned());
         words

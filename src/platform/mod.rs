@@ -46,5 +46,5 @@ pub use rights::{
     may_give_to, may_make_files_in, may_read_and_write, owner, set_mode, user_id, writers,
 };
 pub use room::{Room, device, free_bytes, room};
-pub use signals::note_signals;
+pub use signals::{note_signals, stop_myself};
 pub use terminal::columns;

@@ -9,6 +9,11 @@ use signal_hook::flag::{register, register_usize};
 
 use super::is_ignored;
 
+/// Sends SIGTERM to this process, as somebody would who wants it to stop.
+pub fn stop_myself() -> io::Result<()> {
+    signal_hook::low_level::raise(SIGTERM)
+}
+
 /// Stores the number of a termination signal in `flag`, instead of terminating at once. Signals that the process was
 /// started to ignore stay ignored.
 ///

@@ -17,6 +17,7 @@ mod lock;
 pub mod notices;
 pub mod pending;
 pub mod records;
+pub mod restoring;
 pub mod run_lock;
 pub mod scratch;
 pub mod seen;

@@ -71,6 +71,7 @@ mod rotate;
 mod run;
 #[cfg(feature = "remote")]
 mod run_cycles;
+mod run_give_way;
 mod run_kills;
 #[cfg(feature = "remote")]
 mod run_lease;
