@@ -80,9 +80,14 @@ class Bench:
             self.anew("[sets.app.databases]\napp = 'app.db'\n")
             database(self.work + "/app.db", self.arguments.bytes, mode)
             self.command("backup")
-            for name, front in (("alone", []), ("under run", [self.bin, "run", "--"])):
+            under = [self.bin, "run", "--"]
+            for name, front in (("alone", []), ("under run, unchanged", under), ("under run, changed", under)):
                 waits = []
                 for _ in range(5):
+                    if name.endswith(", changed"):
+                        connection = sqlite3.connect(self.work + "/app.db", isolation_level=None)
+                        connection.execute("insert into t(b) values(1)")
+                        connection.close()
                     begin = time.clock_gettime(time.CLOCK_MONOTONIC)
                     done = subprocess.run(front + [sys.executable, "-c", STARTED], cwd=self.work, env=self.environment,
                                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
