@@ -114,7 +114,8 @@ impl Listing {
 /// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives are
 /// in the store. Changes nothing; see [`renew`].
 ///
-/// `recipients` asks for archives that each of these can open; none of them asks for nothing. Fails like a backup if a process writes to deleted files of a database.
+/// `recipients` asks for archives that each of these can open; none of them asks for nothing. Fails like a backup if a
+/// process writes to deleted files of a database.
 pub fn confirmed(
     (repository, listing): (&Repository, &Listing),
     databases: &[Watched],

@@ -10,6 +10,7 @@ mod applications;
 mod archive_page;
 mod backup;
 mod changed;
+mod changed_stories;
 mod config;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
@@ -41,6 +42,7 @@ mod misleading;
 #[cfg(feature = "remote")]
 #[path = "../servers/notice_sink.rs"]
 mod notice_sink;
+mod notice_stories;
 mod notices;
 mod old_tool;
 mod other_tools;
@@ -93,6 +95,7 @@ mod sidecars;
 mod snapshots;
 mod space;
 mod status;
+mod status_stories;
 mod store_id;
 mod store_rights;
 mod stories;
