@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
+use super::backup_pin::PinnedSets;
 use super::backup_round::Round;
 use super::backup_set::{back_up, open};
 use super::copies::{self, Copying};
-use super::{Context, Outcome, keyless, remedy};
+use super::{Context, Outcome, backup_pin, keyless, remedy};
 use crate::failure::{Failure, FailureKind, is_interruption};
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
@@ -52,13 +53,18 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         round.list(&opened, &chosen, context)?;
         store = Some(opened);
     }
+    let mut all_pinned = PinnedSets::new();
+    if args.pin_first {
+        all_pinned = backup_pin::pin(args, context, &mut store, &mut round, &chosen)?;
+    }
     let (is_json, is_joint) = (context.ui.is_json(), round.is_joint());
     let (mut documents, mut made) = (Vec::new(), Vec::new());
     let mut failed = 0;
     let mut problems = false;
     for set in chosen {
         let name = set.set.to_string();
-        match back_up(args, context, &mut store, &mut round, set) {
+        let pinned = all_pinned.remove(&set.set);
+        match back_up(args, context, &mut store, &mut round, set, pinned) {
             Ok(done) => {
                 let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
                 context.round.backed_up(&done.document, is_damaged);
@@ -77,6 +83,7 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             }
             Err(error) => {
                 note_failed(&name, &error, context);
+                backup_pin::give_up(all_pinned, args, &error, context);
                 return Err(error);
             }
         }

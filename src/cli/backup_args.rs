@@ -64,6 +64,9 @@ pub struct BackupArgs {
     /// same. An unchanged database counts as backed up at this time, for `heirloom health` too.
     #[arg(long)]
     pub(super) if_changed: bool,
+    /// For `run`: pin the databases first, and print a line of JSON on standard error when that is done
+    #[arg(long, hide = true, conflicts_with = "dry_run")]
+    pub(super) pin_first: bool,
     /// Print what would be backed up, and stop
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
+use super::backup_pin::Pinned;
 use super::backup_round::Round;
 use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
 use super::bar::{self, Overall};
@@ -17,7 +18,7 @@ use crate::compression::Compression;
 use crate::failure::Failure;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::backup::{self, Captured, IfMissing, Made, Plan};
 use crate::ops::jobs::Chosen;
 use crate::ops::jobs::backup::{self as job, Ended, Renewal};
 use crate::ops::pack::{self, Request};
@@ -66,15 +67,21 @@ pub(super) fn back_up(
     store: &mut Option<Repository>,
     round: &mut Round,
     chosen: Chosen,
+    pinned: Option<Pinned>,
 ) -> anyhow::Result<SetDone> {
-    let around = Around { command: "backup", set: chosen.set.clone(), kind: args.kind.into() };
+    let around = around(args, &chosen.set);
     if args.dry_run {
-        return one_set(args, context, store, round, chosen);
+        return one_set(args, context, store, round, chosen, None);
     }
-    let backed_up = match needless(args, context, store, round, &chosen) {
-        Ok(Some(done)) => return Ok(done),
-        Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, round, chosen)),
-        Err(error) => Err(error),
+    let backed_up = match pinned {
+        Some(Pinned::Needless(done)) => return Ok(*done),
+        Some(Pinned::Failed(error)) => Err(error),
+        Some(Pinned::Begun(plan, copied)) => one_set(args, context, store, round, chosen, Some((*plan, copied))),
+        None => match needless(args, context, store, round, &chosen) {
+            Ok(Some(done)) => return Ok(done),
+            Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, round, chosen, None)),
+            Err(error) => Err(error),
+        },
     };
     let backed_up = match backed_up {
         Err(error) if round.went_away(&around.set, &error, context) => Ok(SetDone::without(
@@ -95,8 +102,13 @@ pub(super) fn back_up(
     backed_up
 }
 
+/// Returns what the hooks around a set learn.
+pub(super) fn around(args: &BackupArgs, set: &Name) -> Around {
+    Around { command: "backup", set: set.clone(), kind: args.kind.into() }
+}
+
 /// Returns that nothing is to be done, if that was asked for and is so.
-fn needless(
+pub(super) fn needless(
     args: &BackupArgs,
     context: &mut Context,
     store: &mut Option<Repository>,
@@ -144,7 +156,7 @@ fn recent_enough(
     Ok(Some(SetDone::without(Backup::SkippedRecent(skipped), outcome_of(&plan, &lost))))
 }
 
-fn planned(args: &BackupArgs, context: &Context, chosen: Chosen) -> anyhow::Result<Plan> {
+pub(super) fn planned(args: &BackupArgs, context: &Context, chosen: Chosen) -> anyhow::Result<Plan> {
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
     Ok(backup::plan(chosen.sources, if_missing, request(args, context, chosen.set, chosen.absent)?)?)
 }
@@ -160,6 +172,7 @@ fn one_set(
     store: &mut Option<Repository>,
     round: &mut Round,
     chosen: Chosen,
+    begun: Option<(Plan, Option<Box<Captured>>)>,
 ) -> anyhow::Result<SetDone> {
     if args.dry_run
         && let Some(done) = needless(args, context, store, round, &chosen)?
@@ -167,7 +180,10 @@ fn one_set(
         return Ok(done);
     }
     let set = chosen.set.clone();
-    let plan = planned(args, context, chosen)?;
+    let (plan, captured) = match begun {
+        Some(begun) => begun,
+        None => (planned(args, context, chosen)?, None),
+    };
     let lost = report_missing(&plan, round, context)?;
     let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {
@@ -189,7 +205,9 @@ fn one_set(
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
     let (wait, known, surroundings) = (args.busy_timeout, round.known(&set), context.surroundings());
-    let ended = if args.if_changed {
+    let ended = if let Some(captured) = captured {
+        job::finish(&plan, *captured, wait, args.if_changed, store, &surroundings, &progress)
+    } else if args.if_changed {
         job::run_if_changed(&plan, wait, known, store, &surroundings, &progress)
     } else {
         job::run(&plan, wait, known, store, &surroundings, &progress).map(|done| Ended::Made(Box::new(done)))

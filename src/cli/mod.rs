@@ -5,6 +5,7 @@
 mod accept;
 mod backup;
 mod backup_args;
+mod backup_pin;
 mod backup_round;
 mod backup_set;
 mod backup_text;
@@ -63,6 +64,7 @@ mod run_job;
 mod run_lease;
 mod run_life;
 mod run_lock;
+mod run_pin;
 mod run_places;
 mod run_restore;
 mod run_schedule;

@@ -82,12 +82,16 @@ pub(super) fn run(args: &RunArgs, context: &mut Context) -> anyhow::Result<Outco
     {
         return Ok(ended);
     }
-    let planner = start.planner(context);
+    let mut planner = start.planner(context);
+    let first = start.backup_at_start(&mut planner, leases.as_ref(), context);
     if let Some(ended) = start.ended_by_signal(context) {
+        if let Some(first) = first {
+            start.abandon(first);
+        }
         return Ok(ended);
     }
     let application = start.application(context)?;
-    Life::new(start, application, planner, (lock, leases), context).run(context)
+    Life::new(start, application, planner, first, (lock, leases), context).run(context)
 }
 
 /// Reports a command that cannot be run, before anything else is done.

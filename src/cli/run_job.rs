@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Context;
+use super::backup_pin::PINNED;
 use crate::names::HostLabel;
 use crate::platform::child::{Ended, Group};
 use crate::platform::supervise::{Start, Supervised};
@@ -50,6 +53,7 @@ pub(super) struct Job {
     cancelled: Option<Instant>,
     killed: bool,
     started: Instant,
+    pinned: Arc<AtomicBool>,
 }
 
 /// One of the two outputs of a job.
@@ -94,15 +98,16 @@ impl Starter {
         };
         let mut process = Supervised::start(&start)?;
         let (sender, said) = channel();
+        let pinned = Arc::new(AtomicBool::new(false));
         if let Some((stdout, stderr)) = process.output() {
-            let other = sender.clone();
+            let (other, flag) = (sender.clone(), pinned.clone());
             // Without a thread a full pipe would block the job for ever: then the pipe is closed instead.
             let spawn =
                 |name: &str, body: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(body);
             let _ = spawn("job output", Box::new(move || drop(sender.send(Said::Document(document(stdout))))));
-            let _ = spawn("job messages", Box::new(move || drop(other.send(Said::Lines(lines(stderr))))));
+            let _ = spawn("job messages", Box::new(move || drop(other.send(Said::Lines(lines(stderr, &flag))))));
         }
-        Ok(Job { process, said, cancelled: None, killed: false, started: Instant::now() })
+        Ok(Job { process, said, cancelled: None, killed: false, started: Instant::now(), pinned })
     }
 }
 
@@ -112,12 +117,17 @@ fn document(mut stdout: ChildStdout) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
-fn lines(stderr: ChildStderr) -> Vec<String> {
-    BufReader::new(stderr)
-        .split(b'\n')
-        .map_while(Result::ok)
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .collect()
+/// Collects lines until the end. The one about pinned databases is not kept: it is due at once.
+fn lines(stderr: ChildStderr, pinned: &AtomicBool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        if line == PINNED.as_bytes() {
+            pinned.store(true, Ordering::Release);
+        } else {
+            lines.push(String::from_utf8_lossy(&line).into_owned());
+        }
+    }
+    lines
 }
 
 impl Job {
@@ -137,6 +147,16 @@ impl Job {
     /// Returns whether it was asked to end.
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.is_some()
+    }
+
+    /// Returns whether its databases are pinned.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Acquire)
+    }
+
+    /// Returns whether it has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
     }
 
     /// Returns what it did, if it has ended; kills it if it does not end although asked to.

@@ -3,13 +3,13 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::run_job::{BESIDE, Done, Job};
+use super::run_job::{Done, Job};
 use super::run_lease::Leases;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::run_start::{Application, Start};
 use super::settings::variable;
-use super::{Context, Outcome, run_lock, run_unrestored};
+use super::{Context, Outcome, run_lock};
 use crate::names::printable;
 use crate::platform::child::Ended;
 use crate::platform::supervise::{Event, is_stop};
@@ -31,7 +31,7 @@ const SIGTERM: i32 = 15;
 
 /// What a job runs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// It is due, or follows from a backup.
     Schedule(schedule::Job),
     /// Whoever gets notices hears if the last backup is too old.
@@ -47,7 +47,7 @@ impl Purpose {
         matches!(self, Self::Schedule(schedule::Job::Backup) | Self::Stop | Self::End)
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Schedule(schedule::Job::Backup) => "the backup",
             Self::Schedule(schedule::Job::Rotate) => "the rotation",
@@ -59,11 +59,12 @@ impl Purpose {
     }
 }
 
-struct Running {
-    job: Job,
-    purpose: Purpose,
+/// A job that runs.
+pub(super) struct Running {
+    pub(super) job: Job,
+    pub(super) purpose: Purpose,
     /// The databases before it started.
-    seen: Seen,
+    pub(super) seen: Seen,
 }
 
 /// The state of a run.
@@ -96,6 +97,7 @@ impl<'a> Life<'a> {
         start: Start<'a>,
         application: Application,
         planner: Planner,
+        first: Option<Running>,
         locks: (Option<RunLock>, Option<Leases>),
         context: &Context,
     ) -> Self {
@@ -103,7 +105,7 @@ impl<'a> Life<'a> {
             start,
             application,
             ended: None,
-            job: None,
+            job: first,
             planner,
             stopping: None,
             at_once: false,
@@ -269,14 +271,7 @@ impl<'a> Life<'a> {
             // Its history must not be mixed with that of the other run.
             return false;
         }
-        self.start.starter.label.replace(run_unrestored::label(&self.start.names(context), context));
-        let seen = self.start.seen();
-        // After the end nobody is disturbed.
-        let nice = if purpose == Purpose::End { 0 } else { BESIDE };
-        match self.start.starter.start(words, nice) {
-            Ok(job) => self.job = Some(Running { job, purpose, seen }),
-            Err(cause) => context.ui.warning(format!("{} could not be started: {cause}", purpose.name())),
-        }
+        self.job = self.start.begin(words, purpose, context);
         self.job.is_some()
     }
 

@@ -94,6 +94,11 @@ impl Planner {
         if self.waiting.is_empty() { self.look_at } else { Instant::now() }
     }
 
+    /// Returns the backup at the start, once, if there is one.
+    pub(super) fn at_start(&mut self, context: &Context) -> Option<Job> {
+        if self.is_first { self.look(None, context) } else { None }
+    }
+
     /// Looks at the clock if it is time for that, and returns the job that is to run now.
     pub(super) fn look(&mut self, running: Option<Job>, context: &Context) -> Option<Job> {
         if self.look_at <= Instant::now() {

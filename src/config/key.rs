@@ -63,6 +63,7 @@ pub enum Key {
     MaxBackupAge,
     RunRestore,
     RestoreWait,
+    StartTimeout,
     FirstDeployment,
     StartWithoutRestore,
     LeaseWait,
@@ -79,7 +80,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 58] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -125,6 +126,7 @@ impl Key {
         Self::MaxBackupAge,
         Self::RunRestore,
         Self::RestoreWait,
+        Self::StartTimeout,
         Self::FirstDeployment,
         Self::StartWithoutRestore,
         Self::LeaseWait,
@@ -199,6 +201,7 @@ impl Key {
             Self::MaxBackupAge => ("health", "max_backup_age"),
             Self::RunRestore => ("run", "restore"),
             Self::RestoreWait => ("run", "restore_wait"),
+            Self::StartTimeout => ("run", "start_timeout"),
             Self::FirstDeployment => ("run", "first_deployment"),
             Self::StartWithoutRestore => ("run", "start_without_restore"),
             Self::LeaseWait => ("run", "lease_wait"),
@@ -340,6 +343,7 @@ impl Key {
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
             Self::RunRestore
             | Self::RestoreWait
+            | Self::StartTimeout
             | Self::FirstDeployment
             | Self::StartWithoutRestore
             | Self::LeaseWait
@@ -426,6 +430,7 @@ impl Key {
             Self::MaxBackupAge => health.max_backup_age.map(age),
             Self::RunRestore
             | Self::RestoreWait
+            | Self::StartTimeout
             | Self::FirstDeployment
             | Self::StartWithoutRestore
             | Self::LeaseWait

@@ -12,6 +12,8 @@ pub struct RunSettings {
     pub restore: Option<RestoreAtStart>,
     /// How long a store that does not answer is asked again before the start.
     pub restore_wait: Duration,
+    /// How long the application waits until the databases are pinned for the backup at its start.
+    pub start_timeout: Duration,
     /// Whether the application starts without a database of its own although the store holds archives of others.
     pub first_deployment: bool,
     /// Whether the application starts without its data if no store answers in time.
@@ -42,6 +44,7 @@ impl Default for RunSettings {
         Self {
             restore: None,
             restore_wait: Duration::from_secs(120),
+            start_timeout: Duration::from_secs(10),
             first_deployment: false,
             start_without_restore: false,
             lease_wait: Duration::from_secs(120),
@@ -64,6 +67,7 @@ impl RunSettings {
                 }
             }
             Key::RestoreWait => self.restore_wait = age(value)?,
+            Key::StartTimeout => self.start_timeout = age(value)?,
             Key::FirstDeployment => self.first_deployment = switch(value)?,
             Key::StartWithoutRestore => self.start_without_restore = switch(value)?,
             Key::LeaseWait => self.lease_wait = age(value)?,
@@ -91,6 +95,7 @@ impl RunSettings {
                 })
             }),
             Key::RestoreWait => time(self.restore_wait),
+            Key::StartTimeout => time(self.start_timeout),
             Key::FirstDeployment => Some(Value::Switch(self.first_deployment)),
             Key::StartWithoutRestore => Some(Value::Switch(self.start_without_restore)),
             Key::LeaseWait => time(self.lease_wait),

@@ -67,6 +67,7 @@ fn what_is_set_is_what_is_got() {
         (Key::MaxBackupAge, text("26h")),
         (Key::RunRestore, text("never")),
         (Key::RestoreWait, text("5m")),
+        (Key::StartTimeout, text("30s")),
         (Key::FirstDeployment, Value::Switch(true)),
         (Key::StartWithoutRestore, Value::Switch(true)),
         (Key::LeaseWait, text("90s")),

@@ -35,6 +35,7 @@ pub struct Copied {
 pub struct PinnedDatabase {
     pub(in crate::database) bytes: u64,
     pub(in crate::database) page_bytes: u32,
+    pub(in crate::database) freezes: bool,
     // The order matters: the connection is dropped first, then the copy it is open on, then the claim on the file.
     pub(in crate::database) live: Live,
     pub(in crate::database) _staged: Option<PrivateCopy>,
@@ -50,6 +51,11 @@ impl PinnedDatabase {
     /// Returns its page size in bytes.
     pub fn page_size(&self) -> u64 {
         self.page_bytes.into()
+    }
+
+    /// Returns whether no process can commit until it was copied, as in rollback mode.
+    pub fn keeps_writers_waiting(&self) -> bool {
+        self.freezes
     }
 
     /// Copies the pinned state into a new file (mode 0600), releases the source, and returns the size of the copy.

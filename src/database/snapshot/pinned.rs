@@ -55,7 +55,8 @@ impl SetDatabase {
             // This pragma parses the schema, which may be damaged; the file size is accurate enough for a progress bar.
             Err(_) => fs::metadata(&self.located.path).map_err(|cause| self.located.io("read", cause))?.len(),
         };
-        Ok(PinnedDatabase { bytes, page_bytes, live: self.live, _staged: self.staged, located: self.located })
+        let freezes = self.freezes();
+        Ok(PinnedDatabase { bytes, page_bytes, freezes, live: self.live, _staged: self.staged, located: self.located })
     }
 }
 

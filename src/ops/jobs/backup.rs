@@ -13,7 +13,7 @@ use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
+use crate::ops::backup::{self, Captured, Finding, Held, IfChanged, Made, Note, Plan, Run};
 use crate::ops::changed::{self, Listing, Watched};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
@@ -188,6 +188,52 @@ pub fn run(
     Ok(Done { made, took: started.elapsed() })
 }
 
+/// Pins the databases of a set, so that whatever is written to them from now on is not in its backup.
+pub fn hold(
+    plan: &Plan,
+    wait: Duration,
+    known: Option<&[Snapshot]>,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Held> {
+    let reading = around.reading(None);
+    backup::hold(repository, plan, &how(plan, wait, known, &reading, around), progress)
+}
+
+/// Copies the pinned databases of a set, and releases them.
+pub fn copy(
+    plan: &Plan,
+    held: Held,
+    wait: Duration,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Captured> {
+    let reading = around.reading(None);
+    held.copy(plan, &how(plan, wait, None, &reading, around), progress)
+}
+
+/// Backs a set up whose databases were copied, if one changed or that does not matter.
+pub fn finish(
+    plan: &Plan,
+    captured: Captured,
+    wait: Duration,
+    if_changed: bool,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Ended> {
+    let started = Instant::now();
+    let reading = around.reading(None);
+    let how = how(plan, wait, None, &reading, around);
+    let done = if if_changed {
+        backup::archive_if_changed(repository, plan, captured, &how, progress)?
+    } else {
+        IfChanged::Made(Box::new(backup::archive(repository, plan, captured, &how, progress)?))
+    };
+    Ok(Ended::of(done, started))
+}
+
 /// What a backup came to that was wanted only if something changed.
 pub enum Ended {
     /// An archive was made.
@@ -208,10 +254,16 @@ pub fn run_if_changed(
     let started = Instant::now();
     let reading = around.reading(None);
     let done = backup::execute_if_changed(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
-    Ok(match done {
-        IfChanged::Made(made) => Ended::Made(Box::new(Done { made: *made, took: started.elapsed() })),
-        IfChanged::Unchanged(seen) => Ended::Unchanged(seen),
-    })
+    Ok(Ended::of(done, started))
+}
+
+impl Ended {
+    fn of(done: IfChanged, started: Instant) -> Self {
+        match done {
+            IfChanged::Made(made) => Self::Made(Box::new(Done { made: *made, took: started.elapsed() })),
+            IfChanged::Unchanged(seen) => Self::Unchanged(seen),
+        }
+    }
 }
 
 fn how<'a>(
