@@ -85,6 +85,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--keep-damaged', '--keep-damaged', [CompletionResultType]::ParameterName, 'Keep a damaged database, marked as damaged, instead of refusing it')
             [CompletionResult]::new('--if-exists', '--if-exists', [CompletionResultType]::ParameterName, 'Succeed if a database does not exist yet, for a first deployment')
             [CompletionResult]::new('--if-changed', '--if-changed', [CompletionResultType]::ParameterName, 'Do nothing if no database changed since its last backup')
+            [CompletionResult]::new('--pin-first', '--pin-first', [CompletionResultType]::ParameterName, 'For `run`: pin the databases first, and print a line of JSON on standard error when that is done')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be backed up, and stop')
             [CompletionResult]::new('--no-compress', '--no-compress', [CompletionResultType]::ParameterName, 'Write a plain tar, like `--compression none`')
             [CompletionResult]::new('--rotate', '--rotate', [CompletionResultType]::ParameterName, 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)')

@@ -189,7 +189,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --pin-first --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

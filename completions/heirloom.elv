@@ -81,6 +81,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --keep-damaged 'Keep a damaged database, marked as damaged, instead of refusing it'
             cand --if-exists 'Succeed if a database does not exist yet, for a first deployment'
             cand --if-changed 'Do nothing if no database changed since its last backup'
+            cand --pin-first 'For `run`: pin the databases first, and print a line of JSON on standard error when that is done'
             cand --dry-run 'Print what would be backed up, and stop'
             cand --no-compress 'Write a plain tar, like `--compression none`'
             cand --rotate 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'

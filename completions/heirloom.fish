@@ -94,6 +94,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-exists -d 'Succeed if a database does not exist yet, for a first deployment'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l if-changed -d 'Do nothing if no database changed since its last backup'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l pin-first -d 'For `run`: pin the databases first, and print a line of JSON on standard error when that is done'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l dry-run -d 'Print what would be backed up, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-compress -d 'Write a plain tar, like `--compression none`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d 'After a good backup, remove what the rotation policy of the configuration does not keep (see `heirloom rotate`)'

@@ -11,26 +11,16 @@ use anyhow::Context as _;
 use super::Context;
 use super::backup_args::BackupArgs;
 use super::backup_round::Round;
-use super::backup_set::{SetDone, around, needless, planned};
+use super::backup_set::{Pinned, around, needless, planned};
 use crate::failure::is_interruption;
 use crate::names::Name;
 use crate::ops::Repository;
-use crate::ops::backup::{Captured, Held, Plan};
+use crate::ops::backup::Held;
 use crate::ops::jobs::{Chosen, backup as job};
 use crate::platform::file_id;
 
 /// The line that reports that the databases are pinned.
 pub(super) const PINNED: &str = r#"{"pinned":true}"#;
-
-/// What became of a set before its archive is made.
-pub(super) enum Pinned {
-    /// Nothing is to be done.
-    Needless(Box<SetDone>),
-    /// Its hook ran. Without copies there is nothing to copy.
-    Begun(Box<Plan>, Option<Box<Captured>>),
-    /// It cannot be backed up.
-    Failed(anyhow::Error),
-}
 
 /// The sets that were pinned, by name.
 pub(super) type PinnedSets = BTreeMap<Name, Pinned>;

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
-use super::backup_pin::Pinned;
 use super::backup_round::Round;
 use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
 use super::bar::{self, Overall};
@@ -58,6 +57,16 @@ impl SetDone {
     fn archive(&self, store: Option<&Repository>) -> Option<String> {
         Some(store?.path_of(self.made.as_ref()?.packed.archive.as_str()))
     }
+}
+
+/// What became of a set before its archive is made.
+pub(super) enum Pinned {
+    /// Nothing is to be done.
+    Needless(Box<SetDone>),
+    /// Its hook ran. Without copies there is nothing to copy.
+    Begun(Box<Plan>, Option<Box<Captured>>),
+    /// It cannot be backed up.
+    Failed(anyhow::Error),
 }
 
 /// Backs a set up, with the hooks around it. While they run, nothing is locked.

@@ -185,6 +185,37 @@ pub fn archived(
     Ok((!all.is_empty()).then_some(all))
 }
 
+/// How many archives of a stream a stale database is looked for in: each may be a request to the store.
+const MOST_COMPARED: usize = 100;
+
+/// Returns the archive that a copy is the same as, and the newest one of its stream, if these are two. `known` are the
+/// archives, newest first. Reads the copy only if one of them has its size.
+pub fn stale<'a>(
+    repository: &Repository,
+    copy: &CopyOf<'_>,
+    known: &'a [Snapshot],
+    now: DateTime<Utc>,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<(&'a Snapshot, &'a Snapshot)>> {
+    let brief = |snapshot: &&Snapshot| snapshot.databases.iter().any(|brief| brief.stream == *copy.stream);
+    let counts = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= now && brief(snapshot);
+    let mut of_stream = known.iter().filter(counts).peekable();
+    let Some(newest) = of_stream.peek().copied() else { return Ok(None) };
+    let mut own = None;
+    for snapshot in of_stream.take(MOST_COMPARED) {
+        let Some(digest) = digest_of(repository, snapshot, copy, reading) else { continue };
+        let own = match own {
+            Some(own) => own,
+            None => *own.insert(hash(copy.copy, progress)?),
+        };
+        if digest == own {
+            return Ok((snapshot.name != newest.name).then_some((snapshot, newest)));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the digest of the copy that an archive was made from, as far as it can be one of this size.
 fn digest_of(repository: &Repository, newest: &Snapshot, copy: &CopyOf<'_>, reading: &Reading) -> Option<Sha256> {
     let recorded = repository.workspace().seen(copy.stream);

@@ -273,6 +273,15 @@ pub enum Note {
         /// Why.
         why: String,
     },
+    /// It holds what an older archive holds, although nobody restored that.
+    Stale {
+        /// The database.
+        database: Name,
+        /// The older archive.
+        archive: ArchiveName,
+        /// The newest archive before this backup.
+        newest: ArchiveName,
+    },
     /// A guarded command is running, so it is a safety backup.
     Guarded {
         /// The database.

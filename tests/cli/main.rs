@@ -77,6 +77,7 @@ mod run_lease;
 mod run_restore;
 mod run_schedule;
 mod run_signals;
+mod run_stale;
 mod run_start;
 mod run_world;
 mod safety;

@@ -13,7 +13,7 @@ use crate::database::{Copied, PinnedDatabase, Source, Timeouts, pin, refuse_unli
 use crate::digest::Sha256;
 use crate::lineage;
 use crate::look::Look;
-use crate::metadata::Kind;
+use crate::metadata::{Kind, ReplacedTarget};
 use crate::ops::Repository;
 use crate::ops::changed::{self, CopyOf};
 use crate::ops::inventory::inventory;
@@ -22,8 +22,8 @@ use crate::ops::scratch_room::{room_for_copies, room_for_copies_in_scratch};
 use crate::progress::{Progress, Stage};
 use crate::snapshot::Snapshot;
 use crate::streams::Stream;
-use crate::workspace::Scratch;
 use crate::workspace::scratch::remove_leftovers_beside_databases;
+use crate::workspace::{Record, Scratch};
 
 /// Copies of all databases, in scratch.
 pub struct Captured {
@@ -53,6 +53,34 @@ impl Captured {
             look: look.as_ref(),
         })
     }
+
+    /// Notes the databases that hold what an older archive holds: at the start of an application, somebody may have
+    /// brought them along. What was restored is meant to be as it is.
+    pub fn note_stale(
+        &mut self,
+        repository: &Repository,
+        plan: &Plan,
+        run: &Run<'_>,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<()> {
+        let records = repository.workspace().records().unwrap_or_default();
+        let mut notes = Vec::new();
+        for copy in self.copies(plan) {
+            let found = changed::stale(repository, &copy, &self.known, self.request.created_at, run.reading, progress)?;
+            let Some((held, newest)) = found else { continue };
+            let path = crate::platform::resolved(&copy.source.path);
+            let is_meant = |record: &Record| {
+                let is_of = |target: &ReplacedTarget| Path::new(&target.path) == path;
+                record.at >= newest.created_at && record.targets.iter().any(is_of)
+            };
+            if !records.iter().any(is_meant) {
+                let (database, archive) = (copy.source.name.clone(), held.name.clone());
+                notes.push(Note::Stale { database, archive, newest: newest.name.clone() });
+            }
+        }
+        self.notes.extend(notes);
+        Ok(())
+    }
 }
 
 /// All databases, pinned at one point in time. Those that keep writers waiting are copied.
@@ -72,6 +100,7 @@ pub struct Held {
 }
 
 /// One of them.
+#[allow(clippy::large_enum_variant, reason = "there are as many of them as databases in a set")]
 enum Pin {
     /// A read transaction.
     Standing(PinnedDatabase),

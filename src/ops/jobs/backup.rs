@@ -213,10 +213,11 @@ pub fn copy(
     held.copy(plan, &how(plan, wait, None, &reading, around), progress)
 }
 
-/// Backs a set up whose databases were copied, if one changed or that does not matter.
+/// Backs a set up whose databases were copied at the start of an application, if one changed or that does not matter.
+/// Notes those that hold what an older archive holds.
 pub fn finish(
     plan: &Plan,
-    captured: Captured,
+    mut captured: Captured,
     wait: Duration,
     if_changed: bool,
     repository: &Repository,
@@ -226,6 +227,7 @@ pub fn finish(
     let started = Instant::now();
     let reading = around.reading(None);
     let how = how(plan, wait, None, &reading, around);
+    captured.note_stale(repository, plan, &how, progress)?;
     let done = if if_changed {
         backup::archive_if_changed(repository, plan, captured, &how, progress)?
     } else {

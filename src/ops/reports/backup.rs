@@ -89,6 +89,7 @@ fn note(note: backup::Note, words: &dyn Fn(&Remedy) -> String) -> report::Note {
             report::Note::Unreadable { database, path: shown(&path), why }
         }
         backup::Note::Unrecorded { why } => report::Note::Unrecorded { why },
+        backup::Note::Stale { database, archive, newest } => report::Note::Stale { database, archive, newest },
         backup::Note::Guarded { database } => report::Note::Guarded { database },
     }
 }
