@@ -9,7 +9,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
-use crate::config::{DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables};
+use crate::config::{
+    DotEnv, Effective, FileLayer, Flag, Key, Layers, Look, Origin, Problem, Value, Variables, refuse_by_chance,
+};
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::ops::jobs::each::find_databases;
 use crate::platform::{self, Links, Writers};
@@ -67,8 +69,10 @@ impl Configuration {
         };
         let mut effective = layers.merge();
         find_databases(&mut effective.settings);
-        if let Some((path, _)) = file.as_ref().filter(|(path, _)| is_by_chance(args, &variables, path)) {
-            problems.extend(effective.settings.refuse_programs(path));
+        if let (Some((path, _)), Some(layer)) = (&file, &layer)
+            && is_by_chance(args, &variables, path)
+        {
+            problems.extend(refuse_by_chance(&effective.settings, layer, path));
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));

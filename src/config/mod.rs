@@ -7,6 +7,7 @@
 //! Nothing is guessed: an unknown key, an invalid value and a missing variable are [`Problem`]s that name their place,
 //! because a backup that ran with the wrong settings is noticed only on the day of the restore.
 
+mod by_chance;
 mod connect;
 mod copies;
 mod copy_tables;
@@ -20,7 +21,6 @@ mod layers;
 mod notify;
 mod notify_tables;
 mod origin;
-mod programs;
 mod run;
 mod schedule;
 mod url;
@@ -39,6 +39,7 @@ use crate::compression::Compression;
 use crate::names::{HostLabel, Name};
 use crate::store_url::Location;
 
+pub use by_chance::refuse_by_chance;
 pub use copies::CopySettings;
 pub use dotenv::DotEnv;
 pub use each::{EachSettings, Matched, Pattern};

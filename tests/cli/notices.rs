@@ -67,6 +67,48 @@ fn a_file_found_by_chance_runs_no_program() {
 }
 
 #[test]
+#[cfg(feature = "remote")]
+fn a_file_found_by_chance_sends_no_secret_to_whom_it_names() {
+    let sink = crate::notice_sink::Sink::start("http");
+    let url = format!("http://127.0.0.1:{}/ok/stranger", sink.port);
+    let mut world = World::new();
+    world.database("app.db");
+    world.env("MINE", "hunter2");
+    fs::write(world.path("secret"), "hunter2\n").unwrap();
+    for (setting, key, what) in [
+        (format!("webhook = '{url}'\ntoken = '$MINE'"), "token", "sends what the variable MINE holds"),
+        (format!("webhook = '{url}/${{MINE}}'"), "webhook", "sends what the variable MINE holds"),
+        (format!("webhook = '{url}'\nsecret_file = '/absent'"), "secret_file", "sends what another file holds"),
+        (format!("ntfy = '{url}'\ntoken_file = 'secret'"), "token_file", "sends what another file holds"),
+        ("healthchecks_file = 'secret'".into(), "healthchecks_file", "sends what another file holds"),
+        (
+            "smtp = 'smtp://u@mail.example'\npassword = '$MINE'\nfrom = 'u@x.example'\nto = 'a@x.example'".into(),
+            "password",
+            "MINE",
+        ),
+        ("smtp = 'smtp://localhost'\nfrom = '$MINE@x.example'\nto = 'a@x.example'".into(), "from", "MINE"),
+    ] {
+        fs::write(world.path("heirloom.toml"), format!("[notify]\non = 'failure'\n[notify.x]\n{setting}\n")).unwrap();
+        let ran = world.heirloom(["backup", "absent.db"]).exits(2).says(&format!("notify.x.{key}: ")).says(what);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        ran.says("\"heirloom.toml\" was only found in the working directory")
+            .says("if you trust it, name it with `--config heirloom.toml`");
+        world.heirloom(["notify", "test"]).exits(2);
+    }
+    let unset = format!("[notify.x]\nwebhook = '{url}'\ntoken = '$UNSET'\n");
+    fs::write(world.path("heirloom.toml"), unset).unwrap();
+    world.heirloom(["notify", "test"]).exits(2).says("notify.x.token: sends what the variable UNSET holds");
+    assert_eq!(sink.got_at("/ok").len(), 0, "nothing was sent");
+    // What stands in the file itself is not ours, and a file that was named is trusted.
+    fs::write(world.path("heirloom.toml"), format!("[notify.x]\nwebhook = '{url}'\n")).unwrap();
+    world.heirloom(["notify", "test"]).success();
+    fs::write(world.path("h.toml"), format!("[notify.x]\nwebhook = '{url}'\ntoken = '$MINE'\n")).unwrap();
+    run(&world, &["notify", "test"]).success();
+    let with_token = |one: &Value| one["headers"]["authorization"] == "Bearer hunter2";
+    assert!(sink.got_at("/ok").iter().any(with_token));
+}
+
+#[test]
 fn failure_and_recovery_are_told_once_with_what_is_still_safe() {
     let mut world = world("");
     configure(&world, &format!("[notify.script]\n{}", script(&world)));
