@@ -199,7 +199,10 @@ pub fn execute_if_changed(
     if captured.request.kind != Kind::Safety {
         let (known, at) = (&captured.known, captured.request.created_at);
         let copies: Vec<CopyOf<'_>> = captured.copies(plan).collect();
-        if let Some(mut unchanged) = changed::archived(repository, &copies, known, at, run.reading, progress)? {
+        let recipients = captured.request.recipients();
+        if let Some(mut unchanged) =
+            changed::archived(repository, &copies, (known, &recipients), at, run.reading, progress)?
+        {
             changed::renew(repository, &mut unchanged, at);
             return Ok(IfChanged::Unchanged(unchanged));
         }
@@ -347,7 +350,9 @@ fn archive(
     let Captured { scratch, _elsewhere, staged, streams, mut notes, request, known, looks, copied } = captured;
     let packed = pack(repository, &scratch, staged, &request, progress)?;
     notes.extend(packed.unrecorded.iter().map(|why| Note::Unrecorded { why: why.clone() }));
-    let made = MadeOf { sources: &plan.sources, streams: &streams, looks: &looks, copied: &copied };
+    let recipients = request.recipients();
+    let made =
+        MadeOf { sources: &plan.sources, streams: &streams, looks: &looks, copied: &copied, recipients: &recipients };
     remember(repository, &packed, &made, request.vacuum, run.reading);
     if run.watch_shrinks {
         notes.extend(packed.metadata.databases.iter().filter_map(shrink));
@@ -403,6 +408,7 @@ struct MadeOf<'a> {
     streams: &'a [Stream],
     looks: &'a [Option<Look>],
     copied: &'a [Option<Sha256>],
+    recipients: &'a [String],
 }
 
 /// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing, and the state of the
@@ -424,7 +430,8 @@ fn remember(repository: &Repository, packed: &Packed, of: &MadeOf<'_>, vacuumed:
     });
     // Crash before this, or failure: the archive is committed but not recorded.
     let _ = repository.workspace().remember(&made.collect::<Vec<_>>());
-    let archive = ArchivedIn { archive: &packed.archive, id, bytes: packed.bytes, created_at };
+    let (archive, bytes, recipients) = (&packed.archive, packed.bytes, of.recipients);
+    let archive = ArchivedIn { archive, id, bytes, created_at, recipients };
     for (index, database) in packed.metadata.databases.iter().enumerate() {
         let (source, stream, look) = (&of.sources[index], &of.streams[index], of.looks[index].as_ref());
         let copy = CopyOf { source, stream, copy: Path::new(""), bytes: database.bytes, look };

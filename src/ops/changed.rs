@@ -2,7 +2,7 @@
 //!
 //! First by a look, which reads nothing of the database and is compared with the record of the last backup; else by the
 //! digest of a copy. "Unchanged" needs a positive answer: whatever cannot be read, compared or found is a change, and a
-//! change makes an archive.
+//! change makes an archive. So does a new recipient: whoever throws an old key away relies on an archive for the new one.
 //!
 //! A look is recorded only if it was the same before the database was pinned and after it was copied: else a commit
 //! between the two would count as saved.
@@ -62,6 +62,8 @@ pub struct ArchivedIn<'a> {
     pub bytes: u64,
     /// The instant of its snapshot.
     pub created_at: DateTime<Utc>,
+    /// For whom it is encrypted; empty if it is not.
+    pub recipients: &'a [String],
 }
 
 /// Looks at databases; `None` for one of which nothing can be told.
@@ -112,11 +114,11 @@ impl Listing {
 /// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives are
 /// in the store. Changes nothing; see [`renew`].
 ///
-/// `encrypted` asks for encrypted archives. Fails like a backup if a process writes to deleted files of a database.
+/// `recipients` asks for archives that each of these can open; none of them asks for nothing. Fails like a backup if a process writes to deleted files of a database.
 pub fn confirmed(
     (repository, listing): (&Repository, &Listing),
     databases: &[Watched],
-    encrypted: bool,
+    recipients: &[String],
     limits: &Timeouts,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<Vec<Seen>>> {
@@ -124,7 +126,7 @@ pub fn confirmed(
     let mut all = Vec::with_capacity(databases.len());
     for watched in databases {
         let Some(seen) = repository.workspace().seen(&watched.stream) else { return Ok(None) };
-        if seen.look.is_none() || encrypted && !seen.archive.is_encrypted() {
+        if seen.look.is_none() || !is_for(&seen, recipients) {
             return Ok(None);
         }
         all.push(seen);
@@ -148,6 +150,11 @@ pub fn confirmed(
     Ok(Some(all))
 }
 
+/// Returns whether each of these can open the archive of a record.
+fn is_for(seen: &Seen, recipients: &[String]) -> bool {
+    recipients.iter().all(|recipient| seen.recipients.contains(recipient))
+}
+
 /// Records that databases were found unchanged at a time.
 pub fn renew(repository: &Repository, all: &mut [Seen], now: DateTime<Utc>) {
     for seen in all {
@@ -158,11 +165,12 @@ pub fn renew(repository: &Repository, all: &mut [Seen], now: DateTime<Utc>) {
 }
 
 /// Returns new records of databases if their copies are what the newest archives of their streams were made from.
-/// `known` are the archives, newest first; those dated after `now` prove nothing.
+/// `known` are the archives, newest first; those dated after `now` prove nothing. `recipients` as for [`confirmed`]: only
+/// the record of an archive shows for whom this host encrypted it.
 pub fn archived(
     repository: &Repository,
     copies: &[CopyOf<'_>],
-    known: &[Snapshot],
+    (known, recipients): (&[Snapshot], &[String]),
     now: DateTime<Utc>,
     reading: &Reading,
     progress: &dyn Progress,
@@ -174,21 +182,36 @@ pub fn archived(
             of_stream && snapshot.is_good() && snapshot.created_at <= now
         };
         let Some(newest) = known.iter().find(is_newest) else { return Ok(None) };
-        let Some(digest) = digest_of(repository, newest, copy, reading) else { return Ok(None) };
+        let recorded = repository.workspace().seen(copy.stream);
+        let recorded = recorded.filter(|seen| seen.archive == newest.name && seen.bytes == newest.bytes);
+        if !recipients.is_empty() && recorded.as_ref().is_none_or(|seen| !is_for(seen, recipients)) {
+            return Ok(None);
+        }
+        let Some(digest) = digest_of(repository, newest, copy, recorded.as_ref(), reading) else { return Ok(None) };
         if digest != hash(copy.copy, progress)? {
             return Ok(None);
         }
-        let archive =
-            ArchivedIn { archive: &newest.name, id: newest.id, bytes: newest.bytes, created_at: newest.created_at };
+        let archive = ArchivedIn {
+            archive: &newest.name,
+            id: newest.id,
+            bytes: newest.bytes,
+            created_at: newest.created_at,
+            recipients: recorded.as_ref().map_or(&[], |seen| &seen.recipients),
+        };
         all.push(record_of(copy, &archive, Some(digest), now));
     }
     Ok((!all.is_empty()).then_some(all))
 }
 
-/// Returns the digest of the copy that an archive was made from, as far as it can be one of this size.
-fn digest_of(repository: &Repository, newest: &Snapshot, copy: &CopyOf<'_>, reading: &Reading) -> Option<Sha256> {
-    let recorded = repository.workspace().seen(copy.stream);
-    let recorded = recorded.filter(|seen| seen.archive == newest.name && seen.bytes == newest.bytes);
+/// Returns the digest of the copy that an archive was made from, as far as it can be one of this size. `recorded` is the
+/// record of the archive.
+fn digest_of(
+    repository: &Repository,
+    newest: &Snapshot,
+    copy: &CopyOf<'_>,
+    recorded: Option<&Seen>,
+    reading: &Reading,
+) -> Option<Sha256> {
     if let Some(digest) = recorded.and_then(|seen| seen.copied) {
         return Some(digest);
     }
@@ -227,6 +250,7 @@ pub fn record_of(copy: &CopyOf<'_>, archive: &ArchivedIn<'_>, copied: Option<Sha
         id: archive.id,
         bytes: archive.bytes,
         created_at: archive.created_at,
+        recipients: archive.recipients.to_vec(),
         confirmed_at: now,
         copied,
         look: copy.look.cloned(),

@@ -37,6 +37,9 @@ pub struct Seen {
     pub bytes: u64,
     /// The instant of its snapshot.
     pub created_at: DateTime<Utc>,
+    /// For whom the archive is encrypted; empty if it is not.
+    #[serde(default)]
+    pub recipients: Vec<String>,
     /// When the database was last found to hold what the archive holds.
     pub confirmed_at: DateTime<Utc>,
     /// The digest of the copy that the archive was made from; `None` if it was vacuumed and nobody asked.
@@ -116,6 +119,7 @@ mod tests {
             source: path.into(),
             archive: ArchiveName::new(archive).unwrap(),
             id: None,
+            recipients: Vec::new(),
             bytes: 7,
             created_at: DateTime::UNIX_EPOCH,
             confirmed_at: DateTime::UNIX_EPOCH,

@@ -162,7 +162,7 @@ pub fn unchanged(
     let databases: Vec<Watched> = plan.sources.iter().map(watched).collect();
     let limits = limits(wait);
     let mut confirmed =
-        changed::confirmed((repository, listing), &databases, plan.request.sealing.is_some(), &limits, progress)?;
+        changed::confirmed((repository, listing), &databases, &plan.request.recipients(), &limits, progress)?;
     if let (Some(all), Renewal::Renew) = (&mut confirmed, renewal) {
         changed::renew(repository, all, around.clock.now());
     }

@@ -108,6 +108,11 @@ impl Request {
     pub fn ending(&self) -> String {
         ending(self.compression, self.sealing.is_some())
     }
+
+    /// Returns for whom it is encrypted, as labels name them; nobody if it is not.
+    pub fn recipients(&self) -> Vec<String> {
+        self.sealing.as_ref().map(|sealing| sealing.recipients.texts()).unwrap_or_default()
+    }
 }
 
 /// Returns the extension of an archive.

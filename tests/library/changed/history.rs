@@ -131,7 +131,7 @@ impl<'a> History<'a> {
         let confirmed = changed::confirmed(
             (&self.repository, &Listing::default()),
             std::slice::from_ref(&watched),
-            false,
+            &[],
             &LIMITS,
             &Silent,
         );
