@@ -167,7 +167,9 @@ fn settle(summary: Summary, ledger: Option<&mut Ledger>, context: &Context) -> R
     if let Some(ledger) = &ledger {
         for set in &mut notice.sets {
             let name = set.set.as_deref().filter(|_| matches!(set.outcome.as_str(), "failed" | "late" | "damaged"));
-            set.safe = name.and_then(|name| ledger.good(name).or_else(|| safe_by_log(name, context)));
+            set.safe = name.and_then(|name| {
+                ledger.good(name).filter(|safe| may_be_there(safe, context)).or_else(|| safe_by_log(name, context))
+            });
         }
     }
     let mut unwritten = None;
@@ -211,16 +213,27 @@ fn settle(summary: Summary, ledger: Option<&mut Ledger>, context: &Context) -> R
     Ok(())
 }
 
-/// Returns the last good backup of a set by the activity log, for a host that had no notices before.
+/// Returns whether a backup may still be in the store. One in a folder that somebody deleted by hand must not be called
+/// safe. A remote store is not asked: it may be the reason for the notice.
+fn may_be_there(safe: &Safe, context: &Context) -> bool {
+    let Some(folder) = context.settings.store.folder() else { return true };
+    // Without the folder, it may be on a disk that is not mounted.
+    !matches!((folder.try_exists(), folder.join(&safe.archive).try_exists()), (Ok(true), Ok(false)))
+}
+
+/// Returns the last good backup of a set by the activity log, for a host that had no notices before, or whose last one
+/// was deleted.
 fn safe_by_log(set: &str, context: &Context) -> Option<Safe> {
     let log = context.store().ok()?.workspace().activities(None, false).ok()?;
     let of_set = |entry: &&crate::workspace::Activity| {
         entry.command == "backup" && entry.outcome == "done" && entry.set.as_deref() == Some(set)
     };
-    let made = log.iter().filter(of_set).find(|entry| entry.archive.is_some())?;
-    let verified = log.iter().find(|entry| entry.command == "verify" && entry.archive == made.archive);
-    let verified_at = verified.filter(|entry| entry.outcome == "done").map_or(made.at, |entry| entry.at);
-    Some(Safe { archive: made.archive.clone()?, at: made.at, verified_at: Some(verified_at) })
+    let safe = |made: &crate::workspace::Activity| {
+        let verified = log.iter().find(|entry| entry.command == "verify" && entry.archive == made.archive);
+        let verified_at = verified.filter(|entry| entry.outcome == "done").map_or(made.at, |entry| entry.at);
+        Some(Safe { archive: made.archive.clone()?, at: made.at, verified_at: Some(verified_at) })
+    };
+    log.iter().filter(of_set).filter_map(safe).find(|safe| may_be_there(safe, context))
 }
 
 /// Prints what became of a delivery.
