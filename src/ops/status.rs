@@ -84,6 +84,14 @@ struct Last {
     in_store: Option<bool>,
 }
 
+impl Last {
+    /// Returns when the database was last found to hold what the archive holds. A look that is dated in the future was
+    /// recorded under a wrong clock, and does not count.
+    fn confirmed(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        if self.confirmed_at > now { self.created_at } else { self.confirmed_at }
+    }
+}
+
 /// Returns the state of every set. Only an interruption is an error.
 pub fn status(request: &Request<'_>, progress: &dyn Progress) -> Result<Status, Interrupted> {
     let listed = OnceCell::new();
@@ -139,7 +147,7 @@ fn of_set(
             ),
             in_store: last.in_store,
         }),
-        last_confirmed: all.iter().map(|last| last.confirmed_at).min(),
+        last_confirmed: all.iter().map(|last| last.confirmed(request.now)).min(),
         last_change: databases.iter().filter_map(|database| database.last_change).max(),
         backup_needed: worst.is_some_and(|worst| worst.state.needs_backup()),
         why: format!(
