@@ -1269,7 +1269,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__schedule)
-            opts="-q -v -h --set --only --next --systemd --cron --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --only --next --systemd --name --cron --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1284,6 +1284,10 @@ _heirloom() {
                     return 0
                     ;;
                 --next)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
