@@ -10,6 +10,7 @@ mod applications;
 mod archive_page;
 mod backup;
 mod changed;
+mod changed_stories;
 mod config;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
@@ -29,6 +30,7 @@ mod file_systems;
 mod generated;
 mod guard;
 mod health;
+mod hook_stories;
 mod hooks;
 mod indexes;
 mod keeping;
@@ -41,6 +43,7 @@ mod misleading;
 #[cfg(feature = "remote")]
 #[path = "../servers/notice_sink.rs"]
 mod notice_sink;
+mod notice_stories;
 mod notices;
 mod old_tool;
 mod other_tools;
@@ -77,10 +80,12 @@ mod run_lease;
 mod run_restore;
 mod run_schedule;
 mod run_signals;
+mod run_stories;
 mod run_world;
 mod safety;
 mod salvage;
 mod schedule;
+mod schedule_stories;
 mod schema_change;
 mod scripts;
 #[allow(dead_code, reason = "shared with the tests of the library")]
@@ -91,6 +96,7 @@ mod sidecars;
 mod snapshots;
 mod space;
 mod status;
+mod status_stories;
 mod store_id;
 mod store_rights;
 mod stories;
