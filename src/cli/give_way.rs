@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::thread;
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, hooks};
 use crate::names::Name;
 use crate::platform;
 use crate::workspace::Workspace;
@@ -43,6 +43,10 @@ fn watch(workspace: &Workspace, set: Option<&Name>) {
 
 /// As a restore: lets the scheduled jobs of a running `run` give way until the result is dropped.
 pub(super) fn announce(set: &Name, context: &Context) -> Option<Restoring> {
+    // The job of that hook would end it, and run it again for ever.
+    if hooks::is_inside() {
+        return None;
+    }
     let workspace = context.run_workspace()?;
     workspace.run_holder()?;
     // Without it the restore waits for the jobs.

@@ -121,10 +121,15 @@ fn warn(hook: Key, event: &Event, context: &Context) {
     }
 }
 
+/// Returns whether this program runs inside a hook.
+pub(super) fn is_inside() -> bool {
+    variable(RUNNING).is_some()
+}
+
 /// Runs a hook, if there is one. Returns why it failed.
 fn run(hook: Key, event: &Event, context: &Context) -> Result<(), String> {
     let Some(Value::Texts(words)) = hook.get(&context.settings) else { return Ok(()) };
-    if variable(RUNNING).is_some() {
+    if is_inside() {
         context.ui.detail(format!("{hook} does not run inside another hook"));
         return Ok(());
     }

@@ -298,7 +298,9 @@ impl<'a> Life<'a> {
             let line = format!("saved {} ({}, {})", printable(&archive), text::bytes(bytes), text::took(done.took));
             self.start.say(context, line);
         }
-        if let (true, Purpose::Schedule(job)) = (done.gave_way, running.purpose) {
+        // It may have been through already.
+        let gave_way = done.gave_way && !matches!(done.code, 0 | 3);
+        if let (true, Purpose::Schedule(job)) = (gave_way, running.purpose) {
             self.start
                 .say(context, format!("{} gave way to a restore, and is repeated after it", running.purpose.name()));
             self.planner.again(job);

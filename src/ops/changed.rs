@@ -2,7 +2,8 @@
 //!
 //! First by a look, which reads nothing of the database and is compared with the record of the last backup; else by the
 //! digest of a copy. "Unchanged" needs a positive answer: whatever cannot be read, compared or found is a change, and a
-//! change makes an archive. So does a new recipient: whoever throws an old key away relies on an archive for the new one.
+//! change makes an archive. So does a new recipient: whoever throws an old key away relies on an archive for the new
+//! one.
 //!
 //! A look is recorded only if it was the same before the database was pinned and after it was copied: else a commit
 //! between the two would count as saved.
@@ -111,8 +112,8 @@ impl Listing {
     }
 }
 
-/// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives are
-/// in the store. Changes nothing; see [`renew`].
+/// Returns the records of databases if a look shows that all of them hold what their archives hold, and the archives
+/// are in the store. Changes nothing; see [`renew`].
 ///
 /// `recipients` asks for archives that each of these can open; none of them asks for nothing. Fails like a backup if a
 /// process writes to deleted files of a database.
@@ -166,8 +167,8 @@ pub fn renew(repository: &Repository, all: &mut [Seen], now: DateTime<Utc>) {
 }
 
 /// Returns new records of databases if their copies are what the newest archives of their streams were made from.
-/// `known` are the archives, newest first; those dated after `now` prove nothing. `recipients` as for [`confirmed`]: only
-/// the record of an archive shows for whom this host encrypted it.
+/// `known` are the archives, newest first; those dated after `now` prove nothing. `recipients` as for [`confirmed`]:
+/// only the record of an archive shows for whom this host encrypted it.
 pub fn archived(
     repository: &Repository,
     copies: &[CopyOf<'_>],
@@ -204,8 +205,8 @@ pub fn archived(
     Ok((!all.is_empty()).then_some(all))
 }
 
-/// Returns the digest of the copy that an archive was made from, as far as it can be one of this size. `recorded` is the
-/// record of the archive.
+/// Returns the digest of the copy that an archive was made from, as far as it can be one of this size. `recorded` is
+/// the record of the archive.
 fn digest_of(
     repository: &Repository,
     newest: &Snapshot,

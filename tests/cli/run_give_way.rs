@@ -162,3 +162,19 @@ fn a_file_that_a_killed_restore_left_announces_nothing() {
     fs::write(world.path("backups/.heirloom/restoring-app.lock"), "").unwrap();
     world.run(&mut live(&world, ["backup", "--set", "app", "--give-way"])).success();
 }
+
+#[test]
+fn a_restore_inside_a_hook_does_not_end_the_backup_that_runs_the_hook() {
+    let world = slow();
+    let hook = format!("echo >> hooked; {} restore latest --force", env!("CARGO_BIN_EXE_heirloom"));
+    let text = format!(
+        "[sets.app.databases]\napp = 'app.db'\n[schedule]\nfinal = false\n\
+         [hooks]\nbefore_backup = ['sh', '-c', '{hook}']\n"
+    );
+    fs::write(world.path("slow.toml"), text).unwrap();
+    let mut run = Run::start(&world, &mut live(&world, ["run", "--", "sleep", "2"]));
+    assert_eq!(run.code(), 0, "{}", run.said());
+    assert_eq!(fs::read(world.path("hooked")).unwrap().len(), 1, "{}", run.said());
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM t"), "1", "{}", run.said());
+    assert!(!run.said().contains("gave way"), "{}", run.said());
+}

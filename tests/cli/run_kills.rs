@@ -116,7 +116,7 @@ fn whoever_is_killed_nothing_saved_is_lost_and_nobody_is_left() {
     if !installed(promise, &["python3"]) || !have_modules(promise, "fastapi, uvicorn") {
         return;
     }
-    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 36), number("HEIRLOOM_RUN_SEED", 1));
+    let (rounds, first) = (number("HEIRLOOM_RUN_KILLS", 54), number("HEIRLOOM_RUN_SEED", 1));
     let server = |program: &str| {
         let mut world = world();
         std::fs::write(world.path("app.py"), program).unwrap();
