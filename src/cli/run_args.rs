@@ -9,8 +9,8 @@ use crate::names::Name;
 /// Run an application, and restore and back up its databases around it
 ///
 /// Restores missing databases, captures the state before the application, starts it, backs up while it runs, and once
-/// more when it ends. Input, output and environment of the application are those of this program; secrets of the store are removed from its
-/// environment. A failed backup is a warning and never ends the application.
+/// more when it ends. Input, output and environment of the application are those of this program; secrets of the store
+/// are removed from its environment. A failed backup is a warning and never ends the application.
 ///
 /// SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2 and SIGWINCH are passed to the application. At a stop signal
 /// (SIGTERM, SIGINT, SIGQUIT) a backup starts at once, beside the ending application. If the databases change after
