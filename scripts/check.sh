@@ -47,6 +47,8 @@ dependencies() {
         echo "scripts/check.sh: not tested: dependencies (missing: cargo-deny)" >>"$not_tested"
         return
     fi
+    # The check reads the crates of all platforms; a build fetches those of this one only.
+    cargo fetch --quiet --locked
     "${deny[@]}" --offline check bans licenses sources
     if "${deny[@]}" fetch db >/dev/null 2>&1; then
         "${deny[@]}" --offline check advisories
