@@ -71,6 +71,9 @@ pub(super) fn back_up(
     if args.dry_run {
         return one_set(args, context, store, round, chosen);
     }
+    if args.compare {
+        return compare(args, context, store, round, chosen);
+    }
     let backed_up = match needless(args, context, store, round, &chosen) {
         Ok(Some(done)) => return Ok(done),
         Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, round, chosen)),
@@ -167,7 +170,8 @@ fn one_set(
         return Ok(done);
     }
     let set = chosen.set.clone();
-    let plan = planned(args, context, chosen)?;
+    let mut plan = planned(args, context, chosen)?;
+    plan.notes_stale = args.report_captured;
     let lost = report_missing(&plan, round, context)?;
     let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {
@@ -219,6 +223,27 @@ fn one_set(
     round.denied = round.denied || report_denied(store, context);
     let outcome = if round.denied || done.has_problems() { Outcome::Problems } else { outcome };
     Ok(SetDone { document: Backup::Made(document), outcome, made: Some(done.made) })
+}
+
+/// Reports which archives hold what the databases of a set hold.
+fn compare(
+    args: &BackupArgs,
+    context: &Context,
+    store: &mut Option<Repository>,
+    round: &Round,
+    chosen: Chosen,
+) -> anyhow::Result<SetDone> {
+    let set = chosen.set.clone();
+    let plan = planned(args, context, chosen)?;
+    let compared = match (&*store, &plan.sources[..]) {
+        (Some(store), [_, ..]) => {
+            let (around, progress) = (context.surroundings(), context.ui.progress());
+            job::compare(&plan, args.busy_timeout, round.known(&set), store, &around, &progress)
+                .with_context(|| format!("cannot compare \"{set}\" with its archives"))?
+        }
+        _ => Vec::new(),
+    };
+    Ok(SetDone::without(Backup::Compared(reports::compared(set, compared)), Outcome::Done))
 }
 
 /// Returns that nothing is to be done, if a look was requested and shows that no database changed.

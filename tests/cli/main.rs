@@ -81,6 +81,7 @@ mod run_pin;
 mod run_restore;
 mod run_schedule;
 mod run_signals;
+mod run_stale;
 mod run_world;
 mod safety;
 mod salvage;
