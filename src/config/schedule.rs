@@ -190,7 +190,7 @@ impl Effective {
     }
 
     /// Returns whether a number of archives is asked for and no rule: the last 10 are the last 10.
-    fn counts_only(&self) -> bool {
+    pub fn counts_only(&self) -> bool {
         let mut rules = [Key::Last, Key::Hourly, Key::Daily, Key::Weekly, Key::Monthly, Key::Yearly].into_iter();
         !self.is_default(Key::Keep) && rules.all(|rule| self.is_default(rule))
     }
