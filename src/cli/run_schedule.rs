@@ -38,8 +38,7 @@ struct Words {
     if_changed: bool,
     /// The rule that follows from the schedule where the configuration has none.
     keep_hourly: Option<u32>,
-    /// A remote store is not read from end to end every week: its newest archives are verified.
-    verify_all: bool,
+    verify: Vec<String>,
     /// Whether archives of the kind `pre-update` are thinned out later than others, and each store takes them.
     has_pre_update: bool,
 }
@@ -63,7 +62,7 @@ impl Planner {
             set: args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]).collect(),
             if_changed: settings.if_changed,
             keep_hourly: of_run.filter(|_| context.settings.retention.hourly.is_none()),
-            verify_all: !matches!(context.settings.store, Location::Remote(_)),
+            verify: settings.verification(&context.settings.store),
             has_pre_update: !effective.counts_only() && !copies.chain([&context.settings.store]).any(is_pin),
         };
         let mut planner = Self {
@@ -212,8 +211,7 @@ impl Planner {
                 words
             }
             Job::Cleanup => texts(&["cleanup", "--force"]),
-            Job::Verify if self.words.verify_all => texts(&["verify", "--all"]),
-            Job::Verify => texts(&["verify"]),
+            Job::Verify => self.words.verify.clone(),
         };
         // The store knows of backups that others made. The first one of a run does not ask.
         if let (Job::Backup, false, Some(Timing::Every(every))) = (job, self.is_first, &self.schedule.backup) {

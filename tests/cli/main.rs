@@ -108,6 +108,7 @@ mod terminal;
 mod tools;
 mod undo;
 mod verify;
+mod verify_part;
 mod workflows;
 mod world;
 mod zstd;
