@@ -171,7 +171,7 @@ fn one_set(
     }
     let set = chosen.set.clone();
     let mut plan = planned(args, context, chosen)?;
-    plan.notes_stale = args.report_captured;
+    plan.is_at_start = args.report_captured;
     let lost = report_missing(&plan, round, context)?;
     let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {

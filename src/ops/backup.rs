@@ -45,8 +45,9 @@ pub struct Plan {
     pub unreadable: Vec<LeftOut>,
     /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
-    /// Whether a database that holds what an older archive holds is noted: at the start of an application.
-    pub notes_stale: bool,
+    /// Whether an application is about to start and waits until its databases are copied. Databases that hold what an
+    /// older archive holds are noted.
+    pub is_at_start: bool,
 }
 
 /// A database of which nothing can be read.
@@ -106,7 +107,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     }
     let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|unreadable| &unreadable.source));
     request.absent.extend(left_out.map(|source| source.name.clone()));
-    Ok(Plan { sources: present, missing, empty, unreadable, request, notes_stale: false })
+    Ok(Plan { sources: present, missing, empty, unreadable, request, is_at_start: false })
 }
 
 /// Returns whether a database cannot be read at all: it is not a SQLite file, or this user may not open it.
@@ -251,7 +252,7 @@ fn archive(
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Made> {
-    if plan.notes_stale {
+    if plan.is_at_start {
         captured.note_stale(repository, plan, run.reading, progress)?;
     }
     let Captured { scratch, _elsewhere, staged, streams, mut notes, request, known, looks, copied } = captured;

@@ -113,11 +113,15 @@ pub(super) fn capture<'a>(
         .scratch()
         .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
 
-    // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known: Cow<'_, [Snapshot]> = match run.known {
-        Some(known) => known.into(),
-        None => inventory(repository, run.reading, progress)?.snapshots.into(),
+    let list = || -> anyhow::Result<Cow<'a, [Snapshot]>> {
+        Ok(match run.known {
+            Some(known) => known.into(),
+            None => inventory(repository, run.reading, progress)?.snapshots.into(),
+        })
     };
+    // Before the copies, which would be for nothing if the store does not answer. At the start of an application, which
+    // waits for the copies, after them.
+    let known = if plan.is_at_start { None } else { Some(list()?) };
     let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
     let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
 
@@ -142,6 +146,19 @@ pub(super) fn capture<'a>(
     let movable = plan.request.vacuum && plan.request.sealing.is_none();
     let elsewhere = if movable { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
     let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
+    let mut copies = Vec::new();
+    for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
+        let copy = folder.join(format!("{index}.db"));
+        progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
+        let copied = database.copy_and_look(&copy, limits, progress)?;
+        copies.push((copy, copied));
+    }
+    if freezes {
+        progress.captured();
+    }
+    // Every connection was closed with its copy.
+    let looks = changed::agreed(before_pin, &changed::look_at(&plan.sources, limits, progress)?);
+    let known = known.map_or_else(list, Ok)?;
     let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     notes.extend(
         plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }),
@@ -153,11 +170,7 @@ pub(super) fn capture<'a>(
         remedy: remedy.clone(),
     }));
     let mut request = Request { consistent, created_at, ..plan.request.clone() };
-    for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
-        let copy = folder.join(format!("{index}.db"));
-        progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
-        let copied = database.copy_and_look(&copy, limits, progress)?;
-        let mut provenance = provenances[index].clone();
+    for ((source, mut provenance), (copy, copied)) in plan.sources.iter().zip(provenances).zip(copies) {
         let mut stream = stream_of(source, &request.set, &request.host.label);
         let before = lineage::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
         (provenance.by_file, provenance.previous) = (before.by_file, before.previous);
@@ -184,11 +197,6 @@ pub(super) fn capture<'a>(
             damage: copied.damage,
         });
     }
-    if freezes {
-        progress.captured();
-    }
-    // Every connection was closed with its copy.
-    let looks = changed::agreed(before_pin, &changed::look_at(&plan.sources, limits, progress)?);
     let copied = vec![None; looks.len()];
     Ok(Captured { scratch, _elsewhere: elsewhere, staged, streams, notes, request, known, looks, copied })
 }
