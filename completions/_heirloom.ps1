@@ -559,6 +559,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'The configured set, or a name for several files together')
             [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Only this database of the set; may be repeated')
             [CompletionResult]::new('--next', '--next', [CompletionResultType]::ParameterName, 'Print the next N times of each job')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name the units heirloom-NAME-backup and so on: each configuration of a host needs units of its own')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')
             [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all')

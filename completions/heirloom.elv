@@ -533,6 +533,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --set 'The configured set, or a name for several files together'
             cand --only 'Only this database of the set; may be repeated'
             cand --next 'Print the next N times of each job'
+            cand --name 'Name the units heirloom-NAME-backup and so on: each configuration of a host needs units of its own'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'
             cand --dir 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]'
             cand --store 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all'

@@ -527,6 +527,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_s
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l next -d 'Print the next N times of each job' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l name -d 'Name the units heirloom-NAME-backup and so on: each configuration of a host needs units of its own' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
