@@ -117,3 +117,63 @@ fn a_hook_that_links_another_database_in_place_starts_a_history_of_its_own() {
     assert_eq!(world.archives(), ["app_20260301T030000Z.tar.gz", "app_20260302T000000Z.tar.gz"]);
     assert_eq!(notes_in(&world, "app_20260301T030000Z.tar.gz"), "100");
 }
+
+#[test]
+fn an_archive_that_a_hook_moves_away_does_not_count_as_a_backup() {
+    let mut world = world(&[("after_backup", "mkdir -p offsite; mv $HEIRLOOM_ARCHIVE offsite/")]);
+    world.heirloom(["backup"]).success();
+    assert_eq!(world.archives(), [""; 0]);
+    // Nothing changed, but the store holds no backup of it.
+    world.at("2026-03-02").heirloom(["backup", "--if-changed"]).success();
+    assert_eq!(world.files("offsite"), ["app_20260301T030000Z.tar.gz", "app_20260302T000000Z.tar.gz"]);
+    assert_eq!(notes_in(&world, "offsite/app_20260302T000000Z.tar.gz"), "100");
+}
+
+#[test]
+fn an_archive_that_a_hook_pins_outlives_the_rotation() {
+    let mut world = world(&[("after_backup", &format!("{HEIRLOOM} pin $(basename $HEIRLOOM_ARCHIVE)"))]);
+    world.heirloom(["backup"]).success();
+    configure(&world, &[]);
+    for day in ["2026-03-02", "2026-03-03"] {
+        world.at(day).sql("app.db", "INSERT INTO notes(text) VALUES ('more')");
+        world.heirloom(["backup"]).success();
+    }
+    world.heirloom(["rotate", "--keep-last", "1", "--force"]).success();
+    assert_eq!(world.archives(), ["app_20260301T030000Z.tar.gz", "app_20260303T000000Z.tar.gz"]);
+}
+
+#[test]
+fn what_a_hook_writes_after_a_restore_is_not_lost_when_the_restore_is_undone() {
+    let mut world = world(&[]);
+    world.heirloom(["backup"]).success();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 40");
+    configure(&world, &[("after_restore", WRITE)]);
+    world.at("2026-03-02").heirloom(["restore", "latest", "--set", "app", "--force"]).success();
+    let notes = |world: &World| world.ask("app.db", "SELECT count(*) FROM notes");
+    assert_eq!(notes(&world), "101");
+    configure(&world, &[]);
+    for (day, expected) in [("2026-03-03", "40"), ("2026-03-04", "101")] {
+        world.at(day).heirloom(["restore", "--undo", "--set", "app", "--force"]).success();
+        assert_eq!(notes(&world), expected);
+    }
+}
+
+#[test]
+fn a_hook_that_removes_half_of_a_set_does_not_displace_the_backup_of_that_half() {
+    let mut world = world(&[]);
+    world.database("blog.db");
+    let both = |world: &World, hooks: &[(&str, &str)]| {
+        configure(world, hooks);
+        let text = fs::read_to_string(world.path("conf.toml")).unwrap();
+        fs::write(world.path("conf.toml"), text.replace("[store]", "blog = 'blog.db'\n[store]")).unwrap();
+    };
+    both(&world, &[]);
+    world.heirloom(["backup"]).success();
+    both(&world, &[("before_backup", "rm -f blog.db")]);
+    for day in ["2026-03-02", "2026-03-03"] {
+        world.at(day).sql("app.db", "INSERT INTO notes(text) VALUES ('more')");
+        world.heirloom(["backup", "--if-exists"]).exits(3).says("archives of it exist");
+    }
+    world.heirloom(["rotate", "--keep-last", "1", "--force"]).success();
+    assert_eq!(world.archives(), ["app_20260301T030000Z.tar.gz", "app_20260303T000000Z.tar.gz"]);
+}

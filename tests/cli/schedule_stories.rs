@@ -141,3 +141,79 @@ fn one_crontab_with_two_sites_backs_up_each_into_its_store() {
         assert_eq!(world.ask(&restored, "SELECT count(*) FROM notes"), notes);
     }
 }
+
+/// The commands that a crontab of this configuration runs for backups.
+fn backup_lines(world: &World, file: &str) -> Vec<String> {
+    let text = world.heirloom(["schedule", "--cron", "--config", file]).success().stdout;
+    let text = text.replace("[world]", world.root());
+    let lines = text.lines().filter(|line| line.contains(" backup "));
+    lines.map(|line| format!("cd {}", line.split_once(" cd ").unwrap().1)).collect()
+}
+
+fn archives(world: &World, store: &str) -> usize {
+    world.files(store).iter().filter(|name| name.ends_with(".tar.gz")).count()
+}
+
+#[test]
+fn a_crontab_whose_configuration_was_moved_saves_nothing_else() {
+    let world = world("every = '1h'");
+    let lines = backup_lines(&world, "app.toml");
+    assert_eq!(lines.len(), 1);
+    fs::rename(world.path("app.toml"), world.path("moved.toml")).unwrap();
+    // What is found by chance is another database.
+    world.database("shop.db");
+    site(&world, "shop", "every = '1h'");
+    fs::rename(world.path("shop.toml"), world.path("heirloom.toml")).unwrap();
+    world.run(world.shell(&lines[0]).current_dir("/")).exits(2).says("app.toml");
+    assert_eq!((archives(&world, "app-backups"), archives(&world, "shop-backups")), (0, 0));
+}
+
+#[test]
+fn two_crontab_lines_of_a_copied_configuration_save_once_an_hour() {
+    let mut world = world("every = '1h'\nif_changed = false");
+    fs::copy(world.path("app.toml"), world.path("copied.toml")).unwrap();
+    let lines = [backup_lines(&world, "app.toml"), backup_lines(&world, "copied.toml")].concat();
+    assert_eq!(lines.len(), 2);
+    for (time, expected) in [("2026-03-01T03:00:00Z", 1), ("2026-03-01T03:30:00Z", 1), ("2026-03-01T04:00:00Z", 2)] {
+        world.at(time);
+        for line in &lines {
+            world.run(world.shell(line).current_dir("/")).success();
+        }
+        assert_eq!(archives(&world, "app-backups"), expected, "at {time}");
+    }
+}
+
+#[test]
+fn a_time_that_two_cron_lines_name_comes_once() {
+    let world = world("cron = ['0 3 * * *', '0 3,15 * * *']");
+    run(&world, &["backup"]).success();
+    let times = planned(&world, "app").1;
+    assert_eq!(times[..3], ["2026-03-01T15:00", "2026-03-02T03:00", "2026-03-02T15:00"]);
+}
+
+#[test]
+fn a_backup_of_half_a_set_leaves_the_set_due() {
+    let mut world = world("every = '1h'");
+    world.database("blog.db");
+    let text = fs::read_to_string(world.path("app.toml")).unwrap();
+    let blog = format!("blog = '{}'\n[store]", world.path("blog.db").display());
+    fs::write(world.path("app.toml"), text.replace("[store]", &blog)).unwrap();
+    run(&world, &["backup"]).success();
+    world.at("2026-03-01T05:00:00Z");
+    run(&world, &["backup", "--only", "main"]).success();
+    assert!(planned(&world, "app").0, "the other half was saved two hours ago");
+    run(&world, &["backup", "--only", "blog"]).success();
+    assert!(!planned(&world, "app").0);
+}
+
+#[test]
+fn the_safety_backup_of_a_restore_does_not_put_off_the_next_backup() {
+    let mut world = world("every = '1h'");
+    run(&world, &["backup"]).success();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 40");
+    world.at("2026-03-01T03:50:00Z");
+    run(&world, &["restore", "latest", "--force"]).success();
+    assert_eq!(archives(&world, "app-backups"), 2);
+    assert!(!planned(&world, "app").0);
+    assert!(planned(world.at("2026-03-01T04:00:00Z"), "app").0);
+}
