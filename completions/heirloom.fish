@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_heirloom_global_optspecs
-    string join \n config= dir= store= identity= json q/quiet give-way v/verbose color= progress= h/help V/version
+    string join \n config= dir= store= identity= json q/quiet v/verbose color= progress= h/help V/version
 end
 
 function __fish_heirloom_needs_command
@@ -36,7 +36,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_needs_command" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_needs_command" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
@@ -101,10 +100,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-copies -d 'Leave the other stores of the configuration out: copy nothing to them'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l report-captured -d 'Print a line on stderr when the databases are captured, for `run`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l at -d 'The newest archive at or before this time: 2026-03-01T03:00:00Z, \'2026-03-01 03:00\', or 2026-03-01 for the end of that day' -r
@@ -144,7 +141,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-backup-
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l undo -d 'Undo the newest restore or rollback, or the one that ARCHIVE, a safety backup, was taken before'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l to -d 'Copy to this store of the configuration (repeatable); by default to all' -r
@@ -164,7 +160,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l missing -d 'O
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dry-run -d 'Print what would be copied, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -179,7 +174,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Write, read, list and remove a small hidden file, and say what is missing'
@@ -195,7 +189,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
@@ -212,7 +205,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
@@ -228,7 +220,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How thoroughly archives are verified' -r -f -a "quick\t'Structure and digests; without a key, the digest of an encrypted file'
@@ -248,7 +239,6 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l all -d 'Every archive of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -264,7 +254,6 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l check-stores -d 'Ask the store and its copies, instead of showing what this host recorded'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The configured set, or a name for several files together' -r
@@ -288,7 +277,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-last -d 'Keep the newest N archives' -r
@@ -319,7 +307,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
@@ -346,7 +333,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -364,7 +350,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -379,7 +364,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -394,7 +378,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -409,7 +392,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
@@ -427,7 +409,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Onl
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l notices -d 'What was sent to the receivers of notices instead, and what waits to be sent'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l set -d 'The configured set, or a name for several files together' -r
@@ -454,7 +435,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept a new or another store at the path of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
@@ -474,7 +454,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -489,7 +468,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "new" -d 'Create a secret key, and print its recipient'
@@ -506,7 +484,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -521,7 +498,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l set -d 'The configured set, or a name for several files together' -r
@@ -542,7 +518,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l systemd -
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l cron -d 'Print the crontab that does the same'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -557,7 +532,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -f -a "test" -d 'Send a notice of each kind that a receiver gets, and print what the other side answered'
@@ -573,7 +547,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -588,7 +561,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "show" -d 'Print the settings in force, and where each comes from'
@@ -606,7 +578,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -621,7 +592,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -636,7 +606,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -651,6 +620,5 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

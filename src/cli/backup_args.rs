@@ -100,9 +100,6 @@ pub struct BackupArgs {
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
-    /// Print a line on stderr when the databases are captured, for `run`
-    #[arg(long, hide = true)]
-    pub(super) report_captured: bool,
 }
 
 impl BackupArgs {

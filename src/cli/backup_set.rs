@@ -11,7 +11,7 @@ use super::bar::{self, Overall};
 use super::check_arg::CheckArg;
 use super::hooks::Around;
 use super::record::Record;
-use super::stages::{self, Stages};
+use super::stages::{self, REPORT_CAPTURED, Stages};
 use super::{Context, Outcome, remedy, text};
 use crate::compression::Compression;
 use crate::failure::Failure;
@@ -188,7 +188,7 @@ fn one_set(
     }
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
-    let progress = if args.report_captured { progress.report_captured() } else { progress };
+    let progress = if context.typed.has(REPORT_CAPTURED) { progress.report_captured() } else { progress };
     let (wait, known, surroundings) = (args.busy_timeout, round.known(&set), context.surroundings());
     let ended = if args.if_changed {
         job::run_if_changed(&plan, wait, known, store, &surroundings, &progress)

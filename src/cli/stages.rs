@@ -8,6 +8,8 @@ use super::text;
 use crate::names::printable;
 use crate::progress::{Progress, Stage};
 
+/// The hidden flag of a job that reports when the databases are captured.
+pub(super) const REPORT_CAPTURED: &str = "--report-captured";
 /// The line by which a job of `run` reports that the application may write.
 pub(super) const CAPTURED: &str = r#"{"captured":true}"#;
 
