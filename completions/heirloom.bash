@@ -113,7 +113,7 @@ _heirloom() {
 
     case "${cmd}" in
         heirloom)
-            opts="-q -v -h -V --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule notify config completions"
+            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule notify config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,7 +151,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__accept)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -189,7 +189,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --report-captured --compare --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,7 +275,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__cleanup)
-            opts="-q -v -h --keep --max-age --max-size --damaged --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --keep --max-age --max-size --damaged --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -337,7 +337,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__completions)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help bash elvish fish powershell zsh"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -375,7 +375,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__config)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help show check init"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help show check init"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -413,7 +413,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__config__subcmd__check)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -451,7 +451,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__config__subcmd__init)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -489,7 +489,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__config__subcmd__show)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -527,7 +527,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__copy)
-            opts="-q -v -h --missing --to --from --set --dry-run --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --missing --to --from --set --dry-run --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -577,7 +577,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__delete)
-            opts="-q -v -h --force --even-last --dry-run --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --force --even-last --dry-run --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,7 +615,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__guard)
-            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --new-store --busy-timeout --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --only --health-command --health-url --health-timeout --timeout --kill-after --no-rollback --if-exists --note --new-store --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,7 +689,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__health)
-            opts="-q -v -h --set --only --check --databases-only --nagios --prometheus --output --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --only --check --databases-only --nagios --prometheus --output --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -743,7 +743,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__key)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help new check"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help new check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -781,7 +781,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__key__subcmd__check)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -819,7 +819,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__key__subcmd__new)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -857,7 +857,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__list)
-            opts="-q -v -h --set --limit --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --limit --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -903,7 +903,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__log)
-            opts="-q -v -h --since --failed --notices --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --since --failed --notices --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -945,7 +945,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__notify)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help test"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help test"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -983,7 +983,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__notify__subcmd__test)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1021,7 +1021,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__pin)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1059,7 +1059,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__restore)
-            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --allow-plain --rebuild-indexes --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --at --from --fresh --accept-older --only --to --to-dir --to-original --set --force --allow-damaged --allow-plain --rebuild-indexes --check --dry-run --no-safety-backup --offline --assume-unused --if-missing --if-backup-exists --undo --time-zone --busy-timeout --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1133,7 +1133,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__rotate)
-            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --simulate --every --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --set --all-hosts --include-plain --gone --all --time-zone --dry-run --force --simulate --every --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1215,7 +1215,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__run)
-            opts="-q -v -h --set --every --beside --log-format --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --every --beside --log-format --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1269,7 +1269,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__schedule)
-            opts="-q -v -h --set --only --next --systemd --cron --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --only --next --systemd --name --cron --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1284,6 +1284,10 @@ _heirloom() {
                     return 0
                     ;;
                 --next)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1319,7 +1323,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__show)
-            opts="-q -v -h --set --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1361,7 +1365,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__status)
-            opts="-q -v -h --check-stores --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --check-stores --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1399,7 +1403,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__store)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help check"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1437,7 +1441,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__store__subcmd__check)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1475,7 +1479,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__unpin)
-            opts="-q -v -h --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1513,7 +1517,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__verify)
-            opts="-q -v -h --all --part --depth --set --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --all --part --depth --set --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

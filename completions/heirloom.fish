@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_heirloom_global_optspecs
-    string join \n config= dir= store= identity= json q/quiet give-way v/verbose color= progress= h/help V/version
+    string join \n config= dir= store= identity= json q/quiet v/verbose color= progress= h/help V/version
 end
 
 function __fish_heirloom_needs_command
@@ -36,7 +36,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_needs_command" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_needs_command" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s V -l version -d 'Print version'
@@ -101,11 +100,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-copies -d 'Leave the other stores of the configuration out: copy nothing to them'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l report-captured -d 'Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compare -d 'Make no archive, and report which archives hold what the databases hold, for `run`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l at -d 'The newest archive at or before this time: 2026-03-01T03:00:00Z, \'2026-03-01 03:00\', or 2026-03-01 for the end of that day' -r
@@ -145,7 +141,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l if-backup-
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l undo -d 'Undo the newest restore or rollback, or the one that ARCHIVE, a safety backup, was taken before'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l to -d 'Copy to this store of the configuration (repeatable); by default to all' -r
@@ -165,7 +160,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l missing -d 'O
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dry-run -d 'Print what would be copied, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -180,7 +174,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Write, read, list and remove a small hidden file, and say what is missing'
@@ -196,7 +189,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l set -d 'Only archives of this set' -r
@@ -213,7 +205,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l set -d 'Only archives of this set' -r
@@ -229,7 +220,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l part -d 'A part of the store: as many archives as 1/N of them, those that were verified longest ago' -r
@@ -250,7 +240,6 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l all -d 'Every archive of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -266,7 +255,6 @@ never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l check-stores -d 'Ask the store and its copies, instead of showing what this host recorded'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l set -d 'The configured set, or a name for several files together' -r
@@ -290,7 +278,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l keep-last -d 'Keep the newest N archives' -r
@@ -321,7 +308,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l dry-run -d 
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l keep -d 'Keep the newest N good archives of each stream' -r
@@ -348,7 +334,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l dry-run -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -366,7 +351,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -381,7 +365,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -396,7 +379,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -411,7 +393,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l since -d 'Only entries since then: a span (7d) or a time (2026-03-01T03:00:00Z)' -r
@@ -429,7 +410,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Onl
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l notices -d 'What was sent to the receivers of notices instead, and what waits to be sent'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l set -d 'The configured set, or a name for several files together' -r
@@ -456,7 +436,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept a new or another store at the path of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
@@ -476,7 +455,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -491,7 +469,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -f -a "new" -d 'Create a secret key, and print its recipient'
@@ -508,7 +485,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -523,12 +499,12 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l set -d 'The configured set, or a name for several files together' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l only -d 'Only this database of the set; may be repeated' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l next -d 'Print the next N times of each job' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l name -d 'Name the units heirloom-NAME-backup and so on: each configuration of a host needs units of its own' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
@@ -543,7 +519,6 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l systemd -
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l cron -d 'Print the crontab that does the same'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -558,7 +533,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -f -a "test" -d 'Send a notice of each kind that a receiver gets, and print what the other side answered'
@@ -574,7 +548,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -589,7 +562,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -f -a "show" -d 'Print the settings in force, and where each comes from'
@@ -607,7 +579,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -622,7 +593,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -637,7 +607,6 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -652,6 +621,5 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s q -l quiet -d 'Print errors only'
-complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -3,10 +3,14 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::Invocation;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
 use crate::compression::Compression;
 use crate::metadata::Kind;
+
+/// The hidden flag of a job that makes no archive and reports which archives hold what the databases hold.
+pub(super) const COMPARE: &str = "--compare";
 
 /// Back up databases into one verified archive
 ///
@@ -100,12 +104,6 @@ pub struct BackupArgs {
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
-    /// Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`
-    #[arg(long, hide = true)]
-    pub(super) report_captured: bool,
-    /// Make no archive, and report which archives hold what the databases hold, for `run`
-    #[arg(long, hide = true)]
-    pub(super) compare: bool,
 }
 
 impl BackupArgs {
@@ -115,8 +113,8 @@ impl BackupArgs {
     }
 
     /// Returns whether no archive is to be made.
-    pub(super) fn makes_nothing(&self) -> bool {
-        self.dry_run || self.compare
+    pub(super) fn makes_nothing(&self, typed: &Invocation) -> bool {
+        self.dry_run || typed.has(COMPARE)
     }
 }
 

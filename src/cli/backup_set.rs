@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use anyhow::Context as _;
 
-use super::backup_args::BackupArgs;
+use super::backup_args::{BackupArgs, COMPARE};
 use super::backup_round::Round;
 use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
 use super::bar::{self, Overall};
 use super::check_arg::CheckArg;
 use super::hooks::Around;
 use super::record::Record;
-use super::stages::{self, Stages};
+use super::stages::{self, REPORT_CAPTURED, Stages};
 use super::{Context, Outcome, remedy, text};
 use crate::compression::Compression;
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub(super) fn back_up(
     if args.dry_run {
         return one_set(args, context, store, round, chosen);
     }
-    if args.compare {
+    if context.typed.has(COMPARE) {
         return compare(args, context, store, round, chosen);
     }
     let backed_up = match needless(args, context, store, round, &chosen) {
@@ -171,7 +171,7 @@ fn one_set(
     }
     let set = chosen.set.clone();
     let mut plan = planned(args, context, chosen)?;
-    plan.is_at_start = args.report_captured;
+    plan.is_at_start = context.typed.has(REPORT_CAPTURED);
     let lost = report_missing(&plan, round, context)?;
     let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {
@@ -192,7 +192,7 @@ fn one_set(
     }
     let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
-    let progress = if args.report_captured { progress.report_captured() } else { progress };
+    let progress = if context.typed.has(REPORT_CAPTURED) { progress.report_captured() } else { progress };
     let (wait, known, surroundings) = (args.busy_timeout, round.known(&set), context.surroundings());
     let ended = if args.if_changed {
         job::run_if_changed(&plan, wait, known, store, &surroundings, &progress)

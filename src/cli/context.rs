@@ -194,6 +194,14 @@ impl Context {
         self.stores.run_workspace(&self.settings.store, &self.scene())
     }
 
+    /// Returns the workspaces whose `run` has jobs with the databases of this command: that of the store in use, and that
+    /// of the main store, which may be away.
+    pub(super) fn workspaces_of_runs(&self) -> Vec<Workspace> {
+        let mut stores = vec![&self.settings.store];
+        stores.extend(Some(&self.main).filter(|main| **main != self.settings.store));
+        stores.into_iter().filter_map(|store| self.stores.unseen_workspace(store)).collect()
+    }
+
     /// Returns the workspace of the state directory for the store, which is there if the store is away.
     pub(super) fn state_workspace(&self) -> Option<Workspace> {
         self.stores.state_workspace(&self.settings.store)

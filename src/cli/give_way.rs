@@ -2,6 +2,7 @@
 //! deployment, and `run` repeats them.
 
 use std::io::{self, Write as _};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -11,10 +12,14 @@ use crate::platform;
 use crate::workspace::Workspace;
 use crate::workspace::restoring::Restoring;
 
+/// The hidden flag of a scheduled job.
+pub(super) const GIVE_WAY: &str = "--give-way";
 /// The line by which a job reports why it ends.
 pub(super) const GAVE_WAY: &str = r#"{"gave_way":true}"#;
 /// How often a job looks for a restore.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a restore waits for a workspace that does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// As a scheduled job: waits for restores that are under way, and ends this process when one begins later. A backup of
 /// one set gives way to restores of that set alone.
@@ -41,17 +46,34 @@ fn watch(workspace: &Workspace, set: Option<&Name>) {
     let _ = platform::stop_myself();
 }
 
-/// As a restore: lets the scheduled jobs of a running `run` give way until the result is dropped.
-pub(super) fn announce(set: &Name, context: &Context) -> Option<Restoring> {
+/// As a restore: lets the scheduled jobs of running `run`s give way until the result is dropped. Also if the archive
+/// comes from a copy (`--store`), the jobs that read the same databases are those of the main store.
+///
+/// Crash between two announcements, or after them: they end with this process. The jobs that gave way are repeated by
+/// their `run`.
+pub(super) fn announce(set: &Name, context: &Context) -> Vec<Restoring> {
     // The job of that hook would end it, and run it again for ever.
     if hooks::is_inside() {
-        return None;
+        return Vec::new();
     }
-    let workspace = context.run_workspace()?;
-    workspace.run_holder()?;
-    // Without it the restore waits for the jobs.
-    let announced = workspace.announce_restore(set).ok().flatten()?;
-    // Long enough for each job to see it, however short the restore is.
-    thread::sleep(2 * LOOK);
-    Some(announced)
+    let workspaces = context.workspaces_of_runs().into_iter();
+    let announced: Vec<Restoring> = workspaces.filter_map(|workspace| announce_in(workspace, set.clone())).collect();
+    if !announced.is_empty() {
+        // Long enough for each job to see it, however short the restore is.
+        thread::sleep(2 * LOOK);
+    }
+    announced
+}
+
+/// Announces a restore in a workspace if a `run` lives there. If that fails the restore waits for the jobs.
+fn announce_in(workspace: Workspace, set: Name) -> Option<Restoring> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let announce = move || {
+        let announced = workspace.run_holder().and_then(|_| workspace.announce_restore(&set).ok().flatten());
+        // One that comes too late ends here.
+        let _ = sender.send(announced);
+    };
+    // The disk of the main store may hang: a copy must be restored all the same.
+    thread::Builder::new().name("announcement".into()).spawn(announce).ok()?;
+    receiver.recv_timeout(PATIENCE).ok().flatten()
 }

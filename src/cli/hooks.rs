@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::exit::exit_code;
+use super::give_way::GIVE_WAY;
 use super::settings::variable;
 use super::{Context, Outcome};
 use crate::config::{Key, Value};
@@ -105,7 +106,7 @@ pub(super) fn on_failure(command: &'static str, error: &anyhow::Error, context: 
 fn failed(event: Event, error: &anyhow::Error, context: &mut Context) {
     context.failure_hook_ran = true;
     let code = exit_code(error, context.ui.signal());
-    if context.ui.signal().is_some() && context.typed.has("--give-way") {
+    if context.ui.signal().is_some() && context.typed.has(GIVE_WAY) {
         // `run` ended its own job, and repeats it.
         return;
     }

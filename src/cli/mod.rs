@@ -91,7 +91,10 @@ mod wrap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use backup_args::COMPARE;
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use give_way::GIVE_WAY;
+use stages::REPORT_CAPTURED;
 
 use crate::text;
 
@@ -138,9 +141,6 @@ pub struct GlobalArgs {
     /// Print errors only
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub quiet: bool,
-    /// End, as a scheduled job of `run`, when a restore begins
-    #[arg(long, global = true, hide = true)]
-    pub give_way: bool,
     /// Print more detail
     #[arg(short, long, global = true, help_heading = "Common options")]
     pub verbose: bool,
@@ -223,7 +223,12 @@ pub fn main() -> u8 {
 
 /// Parses the command line, and keeps what was typed.
 fn parse(args: &[OsString]) -> Result<(Cli, Invocation), clap::Error> {
-    let mut command = Cli::command();
+    // Not among the options of `Cli`: most completion scripts offer hidden ones as well.
+    let of_jobs = [COMPARE, GIVE_WAY, REPORT_CAPTURED].map(|flag| {
+        let name = flag.trim_start_matches('-');
+        Arg::new(name).long(name).action(ArgAction::SetTrue).global(true).hide(true)
+    });
+    let mut command = Cli::command().args(of_jobs);
     let matches = command.try_get_matches_from_mut(args)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let typed = Invocation::new(args, &matches, &cli.global);
@@ -280,7 +285,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         }
         _ => {}
     }
-    if context.typed.has("--give-way") {
+    if context.typed.has(GIVE_WAY) {
         give_way::begin(context);
     }
     if matches!(command, Command::Backup(args) if !args.is_read_only()) {

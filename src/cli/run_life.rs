@@ -15,7 +15,7 @@ use crate::names::printable;
 use crate::platform::child::Ended;
 use crate::platform::supervise::{Event, is_stop};
 use crate::schedule;
-use crate::text;
+use crate::text::{self, quoted};
 use crate::workspace::run_lock::RunLock;
 
 /// A stop signal that comes this long after the first one ends everything at once; an earlier one is the same request
@@ -92,6 +92,8 @@ pub(super) struct Life<'a> {
     grace: Duration,
     lock: Option<RunLock>,
     leases: Option<Leases>,
+    /// The text of the configuration that the last job read; `None` if it cannot be read, or there is none.
+    configuration: Option<Vec<u8>>,
 }
 
 impl<'a> Life<'a> {
@@ -124,6 +126,7 @@ impl<'a> Life<'a> {
             grace: context.settings.run.grace.unwrap_or_else(usual_grace),
             lock: locks.0,
             leases: locks.1,
+            configuration: configuration(context),
         }
     }
 
@@ -281,6 +284,15 @@ impl<'a> Life<'a> {
             // Its history must not be mixed with that of the other run.
             return false;
         }
+        let configuration = configuration(context);
+        if self.configuration != configuration {
+            self.configuration = configuration;
+            let file = context.configuration.file.as_deref().map(quoted).unwrap_or_default();
+            context.ui.warning(format!(
+                "the configuration {file} changed after this run was started: its backups follow the new one, its lock and \
+                 its schedule the old one, and perhaps the application; restart this run"
+            ));
+        }
         self.start.use_label(context);
         let seen = Some(self.start.seen());
         // After the end nobody is disturbed.
@@ -370,6 +382,11 @@ impl<'a> Life<'a> {
             self.start.notify("STOPPING=1\nSTATUS=saving the databases");
         }
     }
+}
+
+/// Reads the configuration: each job does so again.
+fn configuration(context: &Context) -> Option<Vec<u8>> {
+    std::fs::read(context.configuration.file.as_ref()?).ok()
 }
 
 /// Returns how long the platform usually waits between its stop signal and the end.

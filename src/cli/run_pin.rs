@@ -9,6 +9,7 @@ use super::run_lease::Leases;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::run_start::Start;
+use super::stages::REPORT_CAPTURED;
 use crate::schedule;
 
 /// For how many sets the start waits: each is captured by a process of its own.
@@ -44,7 +45,7 @@ impl Start<'_> {
         let seen = self.seen();
         let mut jobs = Vec::new();
         for of_set in of_sets {
-            let words = [&words[..], &["--report-captured".to_owned()], &of_set].concat();
+            let words = [&words[..], &[REPORT_CAPTURED.to_owned()], &of_set].concat();
             match self.starter.start(&words, BESIDE) {
                 Ok(job) => jobs.push(Captured { job, seen: seen.clone() }),
                 Err(cause) => context.ui.warning(format!("the backup could not be started: {cause}")),

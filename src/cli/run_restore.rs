@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::backup_args::COMPARE;
 use super::run_job::Done;
 use super::run_lease::Leases;
 use super::run_start::{Header, Start, header};
@@ -132,7 +133,7 @@ impl Start<'_> {
         let mut seen = self.restore_with_patience(&words, leases.as_deref_mut(), context)?;
         let is_unchanged = seen.code == 0 && text(&seen, "outcome") == Some("unchanged");
         if !is_unchanged {
-            let words = [&["backup", "--compare", "--if-exists"], of_set].concat();
+            let words = [&["backup", COMPARE, "--if-exists"], of_set].concat();
             seen = self.restore_with_patience(&words, leases, context)?;
         }
         let document = seen.document.as_ref().filter(|_| seen.code == 0);

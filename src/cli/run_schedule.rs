@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::Context;
+use super::give_way::GIVE_WAY;
 use super::run_args::RunArgs;
 use super::run_job::Done;
 use crate::config::age_text;
@@ -218,7 +219,7 @@ impl Planner {
             words.extend(["--if-older-than".to_owned(), age_text(*every)]);
         }
         if matches!(job, Job::Backup | Job::Verify) {
-            words.push("--give-way".to_owned());
+            words.push(GIVE_WAY.to_owned());
         }
         words.extend(self.words.set.iter().cloned());
         words

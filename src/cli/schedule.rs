@@ -9,6 +9,7 @@ use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::config::age_text;
 use crate::failure::Failure;
+use crate::names::Name;
 use crate::ops::inventory::inventory;
 use crate::ops::jobs::schedule::last;
 use crate::report::schedule::{Planned, Upcoming};
@@ -29,7 +30,8 @@ use crate::store::StoreError;
   heirloom schedule
   heirloom schedule --next 10 --json
   heirloom schedule --systemd
-  heirloom schedule --cron | crontab -
+  heirloom schedule --systemd --name shop
+  (crontab -l; heirloom schedule --cron) | crontab -    adds to the crontab that is there
 
 Exit codes: 0 done; 2 wrong configuration, no database is configured, or the schedule is off or has no such form; 3 \
 the store could not be read")]
@@ -42,6 +44,9 @@ pub struct ScheduleArgs {
     /// Print the units of systemd that do the same
     #[arg(long, conflicts_with_all = ["cron", "next"])]
     systemd: bool,
+    /// Name the units heirloom-NAME-backup and so on: each configuration of a host needs units of its own
+    #[arg(long, value_name = "NAME", requires = "systemd", conflicts_with = "cron")]
+    name: Option<Name>,
     /// Print the crontab that does the same
     #[arg(long, conflicts_with = "next")]
     cron: bool,
@@ -56,7 +61,7 @@ pub(super) fn run(args: &ScheduleArgs, context: &mut Context) -> anyhow::Result<
             return Err(Failure::usage("the schedule is off", hint).into());
         }
         return if args.systemd {
-            schedule_units::systemd(&schedule, context)
+            schedule_units::systemd(&schedule, args.name.as_ref(), context)
         } else {
             schedule_units::crontab(&schedule, context)
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Context, Outcome};
 use crate::config::{Key, Origin, age_text};
 use crate::failure::Failure;
+use crate::names::Name;
 use crate::report::schedule::{TimerFile, Timers};
 use crate::schedule::{Follow, Job, Line, NoTimer, Schedule, Timing, calendar, check_line};
 use crate::store_url::Location;
@@ -17,8 +18,11 @@ struct Task {
     lines: Vec<Line>,
 }
 
-/// Prints a service and a timer for each task.
-pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Result<Outcome> {
+/// Where units of the host are.
+const UNITS: &str = "/etc/systemd/system/";
+
+/// Prints a service and a timer for each task. `own` is a part of their names.
+pub(super) fn systemd(schedule: &Schedule, own: Option<&Name>, context: &mut Context) -> anyhow::Result<Outcome> {
     let folder = std::env::current_dir()?;
     let zone = if zone_is_set(context) { format!(" {}", schedule.zone.name()) } else { String::new() };
     let remote = std::iter::once(&context.settings.store)
@@ -29,6 +33,7 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
     let mut files = Vec::new();
     for task in tasks(schedule, context)? {
         let (name, what) = (task.job.name(), what(task.job));
+        let unit = own.map_or_else(|| format!("heirloom-{name}"), |own| format!("heirloom-{own}-{name}"));
         let starts: Vec<String> = task
             .commands
             .iter()
@@ -37,7 +42,7 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
             })
             .collect();
         files.push(TimerFile {
-            name: format!("heirloom-{name}.service"),
+            name: format!("{unit}.service"),
             text: format!(
                 "[Unit]\nDescription={what}\nDocumentation=man:heirloom-{name}(1) man:heirloom.toml(5)\nAfter={after}\n\n\
                  [Service]\nType=oneshot\nWorkingDirectory={}\n{}\nNice=10\nIOSchedulingClass=best-effort\n\
@@ -53,7 +58,7 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
             }
         }
         files.push(TimerFile {
-            name: format!("heirloom-{name}.timer"),
+            name: format!("{unit}.timer"),
             text: format!(
                 "[Unit]\nDescription={what}, on schedule\nDocumentation=man:heirloom-{name}(1)\n\n[Timer]\n{times}\
                  RandomizedDelaySec=1min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n"
@@ -63,7 +68,11 @@ pub(super) fn systemd(schedule: &Schedule, context: &mut Context) -> anyhow::Res
     let timers: Vec<&str> =
         files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".timer")).collect();
     let start = format!("systemctl daemon-reload && systemctl enable --now {}", timers.join(" "));
-    print(files, "# /etc/systemd/system/", &format!("# Then: {start}"), context)
+    let mut end = format!("# Then: {start}");
+    if own.is_none() {
+        end += "\n# A second configuration on this host needs units of its own: add --name NAME, or it replaces these.";
+    }
+    print(files, &format!("# {UNITS}"), &end, context)
 }
 
 /// Prints a line for each task.

@@ -165,6 +165,15 @@ impl Stores {
         Opener { url: url.clone(), remote, expected, workspace }
     }
 
+    /// Returns the workspace of a store without a look at either. Nothing of it need exist, and the store may be another
+    /// one than this host used before: only for what a lock in the workspace proves.
+    pub(super) fn unseen_workspace(&self, location: &Location) -> Option<Workspace> {
+        match location.folder() {
+            Some(root) => Some(Workspace::at(LocalStore::private_in(root))),
+            None => self.state_workspace(location),
+        }
+    }
+
     /// Returns the workspace of a store without a request to it; `None` if the store was not made yet, or is away.
     pub(super) fn run_workspace(&self, location: &Location, scene: &Scene<'_>) -> Option<Workspace> {
         match location {

@@ -81,7 +81,12 @@ impl LocalStore {
     /// Returns the folder inside the store that listings skip: for files that have no name yet, and the workspace. It
     /// may be missing.
     pub fn private(&self) -> PathBuf {
-        self.root.join(PRIVATE)
+        Self::private_in(&self.root)
+    }
+
+    /// Returns the folder for scratch, locks and the activity log of a store in a folder, without a look at it.
+    pub fn private_in(root: &Path) -> PathBuf {
+        root.join(PRIVATE)
     }
 
     /// Creates the folder for files that have no final name yet.

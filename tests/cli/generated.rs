@@ -168,6 +168,18 @@ fn completions_match_the_command_line() {
     compare("completions", completions(), &[]);
 }
 
+/// All scripts but that for bash offer hidden options.
+#[test]
+fn no_option_is_hidden_from_help_and_offered_by_completions() {
+    let mut root = Cli::command();
+    root.build();
+    for command in std::iter::once(&root).chain(root.get_subcommands()) {
+        let hidden: Vec<&str> =
+            command.get_arguments().filter(|arg| arg.is_hide_set()).map(|arg| arg.get_id().as_str()).collect();
+        assert_eq!(hidden, [""; 0], "{}: add it where the command line is parsed", command.get_name());
+    }
+}
+
 #[test]
 fn every_command_has_an_example_and_its_exit_codes() {
     let root = Cli::command();
