@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
+use super::backup_captures::{self, capture_all};
 use super::backup_round::Round;
-use super::backup_set::{back_up, open};
+use super::backup_set::{Begun, Ready, SetDone, begin, finish, open};
 use super::copies::{self, Copying};
 use super::{Context, Outcome, keyless, remedy};
 use crate::failure::{Failure, FailureKind, is_interruption};
@@ -22,6 +23,9 @@ use crate::report::backup::{Backup, Backups, Unchanged};
 use crate::report::retain::Retained;
 use crate::retention::{self, Retention};
 use crate::streams::Stream;
+
+/// How many results may wait for a capture.
+const MOST_STEPS: usize = 256;
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let result = all_sets(args, context);
@@ -52,35 +56,29 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         round.list(&opened, &chosen, context)?;
         store = Some(opened);
     }
-    let (is_json, is_joint) = (context.ui.is_json(), round.is_joint());
-    let (mut documents, mut made) = (Vec::new(), Vec::new());
-    let mut failed = 0;
-    let mut problems = false;
+    let mut results = Results { several, is_joint: round.is_joint(), ..Results::default() };
+    let batch = backup_captures::batch(args, &round, context);
+    let (mut steps, mut ready) = (Vec::new(), 0);
     for set in chosen {
         let name = set.set.to_string();
-        match back_up(args, context, &mut store, &mut round, set) {
-            Ok(done) => {
-                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
-                context.round.backed_up(&done.document, is_damaged);
-                problems |= done.outcome != Outcome::Done;
-                // Of thousands, only what is needed stays in memory.
-                if is_json || !is_joint {
-                    documents.push(done.document);
-                    made.push(done.made.filter(|_| !is_joint));
-                }
+        let mut is_full = steps.len() + 1 >= MOST_STEPS;
+        steps.push(match begin(args, context, &mut store, &mut round, set) {
+            Ok(Begun::Ready(one)) => {
+                ready += 1;
+                is_full |= ready >= batch || !backup_captures::is_small(&one);
+                Step::Capture(one)
             }
-            // One failed set does not stop the others; a signal does.
-            Err(error) if several && !is_interruption(&error) => {
-                failed += 1;
-                note_failed(&name, &error, context);
-                super::exit::report(&error, &context.typed, &mut context.ui);
-            }
-            Err(error) => {
-                note_failed(&name, &error, context);
-                return Err(error);
-            }
+            Ok(Begun::Done(done)) => Step::Ended(name, Ok(done)),
+            Err(error) => Step::Ended(name, Err(error)),
+        });
+        // Results that wait for no capture are reported at once.
+        if is_full || ready == 0 {
+            ready = 0;
+            carry_out(args, std::mem::take(&mut steps), store.as_ref(), &mut round, &mut results, context)?;
         }
     }
+    carry_out(args, steps, store.as_ref(), &mut round, &mut results, context)?;
+    let Results { mut documents, made, failed, mut problems, .. } = results;
     problems |= round.report(args.choice.set.as_ref(), context)? != Outcome::Done;
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
     context.round.copied(&copies);
@@ -109,18 +107,11 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             Some(Backup::Unchanged(only)) if !several => {
                 context.ui.document(&Backup::Unchanged(Unchanged { copies, ..only }));
             }
-            Some(Backup::Unchanged(only)) if !several => {
-                context.ui.document(&Backup::Unchanged(Unchanged { copies, ..only }));
-            }
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups {
-                    backups: documents,
-                    gone: round.take_gone(),
-                    retention: retained,
-                    copies,
-                });
+                let (gone, newly_gone) = round.take_gone();
+                context.ui.document(&Backups { backups: documents, gone, newly_gone, retention: retained, copies });
             }
         }
     }
@@ -128,6 +119,98 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         Outcome::Done if failed > 0 || problems => Outcome::Problems,
         copied => copied,
     })
+}
+
+/// A set of the round, in its order.
+enum Step {
+    /// It is to be captured.
+    Capture(Box<Ready>),
+    /// It needs no capture, or failed before.
+    Ended(String, anyhow::Result<SetDone>),
+}
+
+/// What became of the sets so far.
+#[derive(Default)]
+struct Results {
+    several: bool,
+    is_joint: bool,
+    documents: Vec<Backup>,
+    made: Vec<Option<Made>>,
+    failed: u64,
+    problems: bool,
+}
+
+impl Results {
+    /// Reports the result of a set. Fails if that ends the run.
+    fn add(&mut self, set: &str, ended: anyhow::Result<SetDone>, context: &mut Context) -> anyhow::Result<()> {
+        match ended {
+            Ok(done) => {
+                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
+                context.round.backed_up(&done.document, is_damaged);
+                self.problems |= done.outcome != Outcome::Done;
+                // Of thousands, only what is needed stays in memory.
+                if context.ui.is_json() || !self.is_joint {
+                    self.documents.push(done.document);
+                    self.made.push(done.made.filter(|_| !self.is_joint));
+                }
+                Ok(())
+            }
+            // One failed set does not stop the others; a signal does.
+            Err(error) if self.several && !is_interruption(&error) => {
+                self.failed += 1;
+                note_failed(set, &error, context);
+                super::exit::report(&error, &context.typed, &mut context.ui);
+                Ok(())
+            }
+            Err(error) => {
+                note_failed(set, &error, context);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Captures the sets of a batch and reports the results in their order. A signal ends the run once what was finished
+/// before it is reported.
+fn carry_out(
+    args: &BackupArgs,
+    steps: Vec<Step>,
+    store: Option<&Repository>,
+    round: &mut Round,
+    results: &mut Results,
+    context: &mut Context,
+) -> anyhow::Result<()> {
+    let ready: Vec<&Ready> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Capture(ready) => Some(&**ready),
+            Step::Ended(..) => None,
+        })
+        .collect();
+    let mut captured = match store {
+        Some(store) if !ready.is_empty() => capture_all(args, &ready, round, store, context),
+        _ => Vec::new(),
+    }
+    .into_iter();
+    let mut end = None;
+    for step in steps {
+        let (name, ended) = match (step, store) {
+            (Step::Ended(name, ended), _) => (name, ended),
+            (Step::Capture(ready), Some(store)) => {
+                let captured = captured.next().expect("each set that was ready was captured");
+                if end.is_some() && captured.is_interrupted() {
+                    continue;
+                }
+                let name = ready.plan.request.set.to_string();
+                (name, finish(context, store, round, *ready, captured))
+            }
+            (Step::Capture(_), None) => unreachable!("a set is ready once the store is open"),
+        };
+        if let Err(error) = results.add(&name, ended, context) {
+            end.get_or_insert(error);
+        }
+    }
+    end.map_or(Ok(()), Err)
 }
 
 /// Returns what is backed up; nothing if no database matches a pattern yet and that is allowed.

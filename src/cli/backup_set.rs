@@ -1,28 +1,29 @@
 //! `heirloom backup` for one set, with the hooks around it.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
 use super::backup_round::Round;
 use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
-use super::bar::{self, Overall};
 use super::check_arg::CheckArg;
 use super::hooks::Around;
 use super::record::Record;
 use super::stages::{self, Stages};
 use super::{Context, Outcome, remedy, text};
 use crate::compression::Compression;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_interruption};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, Made, Plan};
-use crate::ops::jobs::Chosen;
 use crate::ops::jobs::backup::{self as job, Ended, Renewal};
+use crate::ops::jobs::{Chosen, Surroundings};
 use crate::ops::pack::{self, Request};
 use crate::ops::reports;
 use crate::ops::scratch_room::memory_of_scratch;
+use crate::progress::Progress;
 use crate::report::backup::{Backup, By, Outcome as Skip, SkippedMissing, SkippedRecent};
 use crate::snapshot::Snapshot;
 use crate::store::StoreError;
@@ -59,23 +60,54 @@ impl SetDone {
     }
 }
 
-/// Backs a set up, with the hooks around it. While they run, nothing is locked.
-pub(super) fn back_up(
+/// A set that is to be captured.
+pub(super) struct Ready {
+    around: Around,
+    pub(super) plan: Plan,
+    /// The missing databases that have archives.
+    lost: Vec<Name>,
+    /// How it ends if all goes well.
+    outcome: Outcome,
+}
+
+/// What is left to do about a set.
+pub(super) enum Begun {
+    Done(SetDone),
+    Ready(Box<Ready>),
+}
+
+/// Decides about a set, and runs the hook before its backup. While hooks run, nothing is locked.
+pub(super) fn begin(
     args: &BackupArgs,
     context: &mut Context,
     store: &mut Option<Repository>,
     round: &mut Round,
     chosen: Chosen,
-) -> anyhow::Result<SetDone> {
+) -> anyhow::Result<Begun> {
     let around = Around { command: "backup", set: chosen.set.clone(), kind: args.kind.into() };
     if args.dry_run {
-        return one_set(args, context, store, round, chosen);
+        return prepare(args, context, store, round, chosen, around);
     }
-    let backed_up = match needless(args, context, store, round, &chosen) {
-        Ok(Some(done)) => return Ok(done),
-        Ok(None) => around.before(context).and_then(|()| one_set(args, context, store, round, chosen)),
+    let begun = match needless(args, context, store, round, &chosen) {
+        Ok(Some(done)) => return Ok(Begun::Done(done)),
+        Ok(None) => around.before(context).and_then(|()| prepare(args, context, store, round, chosen, around.clone())),
         Err(error) => Err(error),
     };
+    match begun {
+        Ok(Begun::Ready(ready)) => Ok(Begun::Ready(ready)),
+        Ok(Begun::Done(done)) => end(&around, Ok(done), store.as_ref(), round, context).map(Begun::Done),
+        Err(error) => end(&around, Err(error), store.as_ref(), round, context).map(Begun::Done),
+    }
+}
+
+/// Runs the hook after the backup of a set.
+fn end(
+    around: &Around,
+    backed_up: anyhow::Result<SetDone>,
+    store: Option<&Repository>,
+    round: &mut Round,
+    context: &mut Context,
+) -> anyhow::Result<SetDone> {
     let backed_up = match backed_up {
         Err(error) if round.went_away(&around.set, &error, context) => Ok(SetDone::without(
             Backup::SkippedMissing(SkippedMissing {
@@ -89,7 +121,7 @@ pub(super) fn back_up(
         other => other,
     };
     match &backed_up {
-        Ok(done) => around.after(done.archive(store.as_ref()), done.outcome, context),
+        Ok(done) => around.after(done.archive(store), done.outcome, context),
         Err(error) => around.failed(error, context),
     }
     backed_up
@@ -154,17 +186,19 @@ fn outcome_of(plan: &Plan, lost: &[Name]) -> Outcome {
     if is_complete { Outcome::Done } else { Outcome::Problems }
 }
 
-fn one_set(
+/// Plans the backup of a set, and reports what is missing.
+fn prepare(
     args: &BackupArgs,
     context: &mut Context,
     store: &mut Option<Repository>,
     round: &mut Round,
     chosen: Chosen,
-) -> anyhow::Result<SetDone> {
+    around: Around,
+) -> anyhow::Result<Begun> {
     if args.dry_run
         && let Some(done) = needless(args, context, store, round, &chosen)?
     {
-        return Ok(done);
+        return Ok(Begun::Done(done));
     }
     let set = chosen.set.clone();
     let plan = planned(args, context, chosen)?;
@@ -172,29 +206,79 @@ fn one_set(
     let outcome = outcome_of(&plan, &lost);
     if plan.sources.is_empty() {
         let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
-        return Ok(SetDone::without(Backup::SkippedMissing(skipped), outcome));
+        return Ok(Begun::Done(SetDone::without(Backup::SkippedMissing(skipped), outcome)));
     }
-    if !args.dry_run && store.is_none() {
+    if args.dry_run {
+        print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
+        let planned = Backup::Planned(reports::planned(&plan, &context.settings.store));
+        return Ok(Begun::Done(SetDone::without(planned, outcome)));
+    }
+    if store.is_none() {
         *store = Some(open(context)?);
     }
-    let Some(store) = store else {
-        print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
-        return Ok(SetDone::without(Backup::Planned(reports::planned(&plan, &context.settings.store)), outcome));
-    };
-
     // Those beside configured databases were reported at the start.
     if !context.settings.sets.contains_key(&set) {
         super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     }
-    let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
-    let progress = Stages::new(context.ui.progress_in(Overall::Stages(bar::BACKUP)));
+    Ok(Begun::Ready(Box::new(Ready { around, plan, lost, outcome })))
+}
+
+/// What became of a set that was captured.
+pub(super) struct Captured {
+    ended: anyhow::Result<Ended>,
+    /// How long each stage took, and what it did.
+    stages: Vec<(Duration, String)>,
+}
+
+impl Captured {
+    /// Returns whether a signal ended it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.ended.as_ref().is_err_and(is_interruption)
+    }
+}
+
+/// Copies and packs a set, on any thread.
+pub(super) fn capture(
+    args: &BackupArgs,
+    Ready { plan, .. }: &Ready,
+    known: Option<&[Snapshot]>,
+    store: &Repository,
+    around: &Surroundings<'_>,
+    progress: impl Progress,
+) -> Captured {
+    let progress = Stages::new(progress);
     let progress = if args.report_captured { progress.report_captured() } else { progress };
-    let (wait, known, surroundings) = (args.busy_timeout, round.known(&set), context.surroundings());
+    let wait = args.busy_timeout;
     let ended = if args.if_changed {
-        job::run_if_changed(&plan, wait, known, store, &surroundings, &progress)
+        job::run_if_changed(plan, wait, known, store, around, &progress)
     } else {
-        job::run(&plan, wait, known, store, &surroundings, &progress).map(|done| Ended::Made(Box::new(done)))
+        job::run(plan, wait, known, store, around, &progress).map(|done| Ended::Made(Box::new(done)))
     };
+    Captured { ended, stages: progress.end(|stage, subject, bytes| stage_text(&plan.request, stage, subject, bytes)) }
+}
+
+/// Reports what became of a set, and runs the hook after it.
+pub(super) fn finish(
+    context: &mut Context,
+    store: &Repository,
+    round: &mut Round,
+    ready: Ready,
+    captured: Captured,
+) -> anyhow::Result<SetDone> {
+    let around = ready.around.clone();
+    let finished = report_result(context, store, round, ready, captured);
+    end(&around, finished, Some(store), round, context)
+}
+
+fn report_result(
+    context: &mut Context,
+    store: &Repository,
+    round: &mut Round,
+    Ready { plan, lost, outcome, .. }: Ready,
+    Captured { ended, stages }: Captured,
+) -> anyhow::Result<SetDone> {
+    let set = plan.request.set.clone();
+    let record = Record { kind: Some(plan.request.kind.to_string()), set: Some(set.to_string()), ..Record::default() };
     let done = match ended {
         Ok(Ended::Made(done)) => *done,
         Ok(Ended::Unchanged(seen)) => return Ok(not_changed(&plan, &seen, By::Copy, lost, round, context)),
@@ -203,7 +287,6 @@ fn one_set(
             return Err(error.context(format!("cannot back up \"{set}\"")));
         }
     };
-    let stages = progress.end(|stage, subject, bytes| stage_text(&plan.request, stage, subject, bytes));
     let packed = &done.made.packed;
     context.records.push(Record {
         archive: Some(packed.archive.as_str().to_owned()),

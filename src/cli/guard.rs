@@ -22,12 +22,16 @@ use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::backup::IfMissing;
 use crate::ops::guard::{self, Before, Seen, State};
+use crate::ops::inventory::inventory;
 use crate::ops::jobs::Chosen;
+use crate::ops::jobs::backup::remove_leftovers;
+use crate::ops::jobs::each::BySet;
 use crate::ops::jobs::guard::{self as job, Answer, Health, How, Touched};
 use crate::ops::restore::{Report, shell_word};
 use crate::platform::child::{self, Ended, Group, Left, Program};
 use crate::platform::parent;
 use crate::report::guard::{self as report, Guarded, Rollback};
+use crate::snapshot::Snapshot;
 
 /// Delay between two health check attempts.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
@@ -144,10 +148,12 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
         context.stores.accept_new();
     }
     let store = context.store_for_writing().with_context(nothing_run)?;
+    let listing = list(&store, &chosen, context).with_context(nothing_run)?;
     let mut before = Vec::new();
     for set in chosen {
-        before.push(with_hooks(args, context, &store, set).with_context(nothing_run)?);
+        before.push(with_hooks(args, context, &store, &listing, set).with_context(nothing_run)?);
     }
+    drop(listing);
 
     step(context, format!("running {}", printable(&args.words())));
     let started = Instant::now();
@@ -194,10 +200,24 @@ fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
 }
 
+/// Lists the store once for the backups of all sets, and looks for leftovers beside their databases.
+fn list(store: &Repository, chosen: &[Chosen], context: &Context) -> anyhow::Result<BySet> {
+    let found = inventory(store, &context.reading(), &context.ui.progress())?;
+    remove_leftovers(chosen, store, &context.ui.progress());
+    Ok(BySet::new(found))
+}
+
 /// Backs a set up before the command, with the hooks around it.
-fn with_hooks(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
+fn with_hooks(
+    args: &GuardArgs,
+    context: &mut Context,
+    store: &Repository,
+    listing: &BySet,
+    chosen: Chosen,
+) -> anyhow::Result<Before> {
     let around = Around { command: "guard", set: chosen.set.clone(), kind: Kind::PreUpdate };
-    let backed_up = around.before(context).and_then(|()| back_up(args, context, store, chosen));
+    let known = listing.archives(&chosen.set);
+    let backed_up = around.before(context).and_then(|()| back_up(args, context, store, known, chosen));
     match &backed_up {
         Ok(before) => {
             let archive = store.path_of(before.packed.archive.as_str());
@@ -208,11 +228,17 @@ fn with_hooks(args: &GuardArgs, context: &mut Context, store: &Repository, chose
     backed_up
 }
 
-fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
+fn back_up(
+    args: &GuardArgs,
+    context: &mut Context,
+    store: &Repository,
+    known: &[Snapshot],
+    chosen: Chosen,
+) -> anyhow::Result<Before> {
     let set = chosen.set.clone();
     let note = args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())));
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
-    let plan = job::plan(chosen, note, if_missing, args.busy_timeout, store, &context.surroundings())?;
+    let plan = job::plan(chosen, note, if_missing, args.busy_timeout, known, &context.surroundings())?;
     for missing in &plan.missing {
         step(
             context,
@@ -228,7 +254,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     }
     super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
-    let before = guard::back_up(store, &plan, &args.how(context).run(), &progress)?;
+    let before = guard::back_up(store, &plan, &args.how(context).run_with(known), &progress)?;
     context.records.push(Record {
         kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(set.to_string()),

@@ -5,6 +5,7 @@
 mod accept;
 mod backup;
 mod backup_args;
+mod backup_captures;
 mod backup_round;
 mod backup_set;
 mod backup_text;
