@@ -167,21 +167,28 @@ impl Round {
                 outcome = Outcome::Problems;
                 context.ui.warning(format!("{}: {problem}", each.name));
             }
+            let mut emptied = BTreeSet::new();
             for (set, path) in listing.emptied(&each, &context.surroundings()) {
                 outcome = Outcome::Problems;
                 let list = context.command_line(&["list", "--set", set.as_str()]);
                 let path = quoted(path);
                 context.ui.warning(format!("{path} is no database, but archives of it exist; list them with: {list}"));
+                emptied.insert(set);
             }
-            let gone = listing.without_file(&each, &context.surroundings());
-            let gone: BTreeSet<Name> = gone.into_keys().collect();
+            let gone = listing.without_file(&each, &context.surroundings()).into_keys();
+            // A file of 0 bytes is there.
+            let gone: BTreeSet<Name> = gone.filter(|set| !emptied.contains(set)).collect();
             self.gone.extend(gone.iter().cloned());
             if each.sets.is_empty() && !gone.is_empty() {
                 // Tenants are deleted one by one; all at once is a disk that is not mounted.
                 outcome = Outcome::Problems;
                 context.ui.warning(gone_line(&each, &gone));
             } else {
-                self.report_gone(&each, &gone, context);
+                // One of which nobody knows whether it is there (EACCES, EIO) stays what it was.
+                let may_be_gone = |set: &Name| {
+                    !(each.sets.contains(set) || emptied.contains(set) || listing.archives(set).is_empty())
+                };
+                self.report_gone(&each, &gone, may_be_gone, context);
             }
             let line = self.tally(&each, context);
             context.ui.summary(line);
@@ -191,7 +198,13 @@ impl Round {
 
     /// Reports the databases that are gone: once as a warning, which reaches whoever reads the mail of cron, and from then
     /// on only where results are read.
-    fn report_gone(&mut self, each: &EachSettings, gone: &BTreeSet<Name>, context: &mut Context) {
+    fn report_gone(
+        &mut self,
+        each: &EachSettings,
+        gone: &BTreeSet<Name>,
+        may_be_gone: impl Fn(&Name) -> bool,
+        context: &mut Context,
+    ) {
         let Ok(store) = context.store() else { return };
         let (workspace, host) = (store.workspace(), &context.host.label);
         let known = workspace.known_gone(host, &each.name);
@@ -200,8 +213,9 @@ impl Round {
             context.ui.warning(gone_line(each, &new));
         }
         // Crash before this, or a record that cannot be written: the next run reports them again.
-        if known != *gone && !context.round.is_silent {
-            let _ = workspace.record_gone(host, &each.name, gone);
+        let reported: BTreeSet<Name> = known.iter().filter(|set| may_be_gone(set)).chain(gone).cloned().collect();
+        if known != reported && !context.round.is_silent {
+            let _ = workspace.record_gone(host, &each.name, &reported);
         }
         let before: BTreeSet<Name> = gone.difference(&new).cloned().collect();
         if !before.is_empty() {

@@ -181,6 +181,36 @@ fn a_renamed_tenant_is_reported_as_gone_once_and_again_if_it_comes_and_goes() {
 }
 
 #[test]
+fn a_tenant_is_gone_if_its_file_does_not_exist_and_for_no_other_reason() {
+    let world = World::new();
+    for tenant in ["acme", "initech", "umbrella"] {
+        fs::create_dir_all(world.path(format!("data/{tenant}"))).unwrap();
+        world.database(&format!("data/{tenant}/app.db"));
+    }
+    fs::write(world.path("heirloom.toml"), "[sets.tenants]\neach = 'data/*/app.db'\n[store]\ndir = 'backups'\n")
+        .unwrap();
+    world.heirloom(["backup"]).success();
+    // ENOTDIR, and a file of 0 bytes.
+    fs::remove_dir_all(world.path("data/acme")).unwrap();
+    fs::write(world.path("data/acme"), "no folder").unwrap();
+    fs::write(world.path("data/initech/app.db"), "").unwrap();
+    let document = world.heirloom(["backup", "--json"]).exits(3).says("is no database").json();
+    assert_eq!((&document["gone"], &document["newly_gone"]), (&Value::Null, &Value::Null));
+    world.database("data/initech/app.db");
+
+    fs::remove_file(world.path("data/acme")).unwrap();
+    let document = world.heirloom(["backup", "--json"]).success().json();
+    assert_eq!(document["newly_gone"], json!(["acme"]));
+    // It did not come back in the meantime.
+    fs::write(world.path("data/acme"), "no folder").unwrap();
+    let document = world.heirloom(["backup", "--json"]).success().json();
+    assert_eq!(document["gone"], Value::Null);
+    fs::remove_file(world.path("data/acme")).unwrap();
+    let document = world.heirloom(["backup", "--json"]).success().json();
+    assert_eq!((&document["gone"], &document["newly_gone"]), (&json!(["acme"]), &Value::Null));
+}
+
+#[test]
 fn a_tenant_that_is_gone_is_in_one_notice() {
     let mut world = world(&["acme", "umbrella"]);
     let script = world.path("alert");
