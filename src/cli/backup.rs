@@ -7,14 +7,14 @@ use anyhow::Context as _;
 use super::backup_args::BackupArgs;
 use super::backup_captures::{self, capture_all};
 use super::backup_round::Round;
-use super::backup_set::{Begun, Ready, SetDone, begin, finish, open};
+use super::backup_set::{Begun, Captured, SetDone, begin, finish, open};
 use super::copies::{self, Copying};
 use super::{Context, Outcome, keyless, remedy};
 use crate::failure::{Failure, FailureKind, is_interruption};
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
-use crate::ops::backup::Made;
+use crate::ops::backup::{Made, Plan};
 use crate::ops::explain::explain;
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
@@ -24,8 +24,8 @@ use crate::report::retain::Retained;
 use crate::retention::{self, Retention};
 use crate::streams::Stream;
 
-/// How many results may wait for a capture.
-const MOST_STEPS: usize = 256;
+/// How many sets may wait until those of them that are to be captured are.
+const MOST_BEGUN: usize = 256;
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let result = all_sets(args, context);
@@ -58,26 +58,20 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     }
     let mut results = Results { several, is_joint: round.is_joint(), ..Results::default() };
     let batch = backup_captures::batch(args, &round, context);
-    let (mut steps, mut ready) = (Vec::new(), 0);
+    let (mut begun, mut ready) = (Vec::new(), 0);
     for set in chosen {
-        let name = set.set.to_string();
-        let mut is_full = steps.len() + 1 >= MOST_STEPS;
-        steps.push(match begin(args, context, &mut store, &mut round, set) {
-            Ok(Begun::Ready(one)) => {
-                ready += 1;
-                is_full |= ready >= batch || !backup_captures::is_small(&one);
-                Step::Capture(one)
-            }
-            Ok(Begun::Done(done)) => Step::Ended(name, Ok(done)),
-            Err(error) => Step::Ended(name, Err(error)),
-        });
-        // Results that wait for no capture are reported at once.
-        if is_full || ready == 0 {
+        let one = begin(args, context, &mut store, &round, set);
+        let is_large = one.to_capture().is_some_and(|plan| !backup_captures::is_small(plan));
+        ready += usize::from(one.to_capture().is_some());
+        let is_interrupted = one.is_interrupted();
+        begun.push(one);
+        // What waits for no capture is reported at once.
+        if ready == 0 || ready >= batch || is_large || is_interrupted || begun.len() >= MOST_BEGUN {
             ready = 0;
-            carry_out(args, std::mem::take(&mut steps), store.as_ref(), &mut round, &mut results, context)?;
+            carry_out(args, std::mem::take(&mut begun), store.as_ref(), &mut round, &mut results, context)?;
         }
     }
-    carry_out(args, steps, store.as_ref(), &mut round, &mut results, context)?;
+    carry_out(args, begun, store.as_ref(), &mut round, &mut results, context)?;
     let Results { mut documents, made, failed, mut problems, .. } = results;
     problems |= round.report(args.choice.set.as_ref(), context)? != Outcome::Done;
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
@@ -119,14 +113,6 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         Outcome::Done if failed > 0 || problems => Outcome::Problems,
         copied => copied,
     })
-}
-
-/// A set of the round, in its order.
-enum Step {
-    /// It is to be captured.
-    Capture(Box<Ready>),
-    /// It needs no capture, or failed before.
-    Ended(String, anyhow::Result<SetDone>),
 }
 
 /// What became of the sets so far.
@@ -174,39 +160,32 @@ impl Results {
 /// before it is reported.
 fn carry_out(
     args: &BackupArgs,
-    steps: Vec<Step>,
+    mut begun: Vec<Begun>,
     store: Option<&Repository>,
     round: &mut Round,
     results: &mut Results,
     context: &mut Context,
 ) -> anyhow::Result<()> {
-    let ready: Vec<&Ready> = steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Capture(ready) => Some(&**ready),
-            Step::Ended(..) => None,
-        })
-        .collect();
+    // A single set may wait for a lock for long.
+    if let Some(first) = begun.first_mut() {
+        first.announce(context);
+    }
+    let plans: Vec<&Plan> = begun.iter().filter_map(Begun::to_capture).collect();
     let mut captured = match store {
-        Some(store) if !ready.is_empty() => capture_all(args, &ready, round, store, context),
+        Some(store) if !plans.is_empty() => capture_all(args, &plans, round, store, context),
         _ => Vec::new(),
     }
     .into_iter();
     let mut end = None;
-    for step in steps {
-        let (name, ended) = match (step, store) {
-            (Step::Ended(name, ended), _) => (name, ended),
-            (Step::Capture(ready), Some(store)) => {
-                let captured = captured.next().expect("each set that was ready was captured");
-                if end.is_some() && captured.is_interrupted() {
-                    continue;
-                }
-                let name = ready.plan.request.set.to_string();
-                (name, finish(context, store, round, *ready, captured))
-            }
-            (Step::Capture(_), None) => unreachable!("a set is ready once the store is open"),
-        };
-        if let Err(error) = results.add(&name, ended, context) {
+    for one in begun {
+        let captured = one.to_capture().and_then(|_| captured.next());
+        let is_interrupted = one.is_interrupted() || captured.as_ref().is_some_and(Captured::is_interrupted);
+        if end.is_some() && is_interrupted {
+            continue;
+        }
+        let set = one.set().to_string();
+        let finished = finish(args, context, store, round, one, captured);
+        if let Err(error) = results.add(&set, finished, context) {
             end.get_or_insert(error);
         }
     }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use super::Context;
 use super::backup_args::BackupArgs;
 use super::backup_round::Round;
-use super::backup_set::{Captured, Ready, capture};
+use super::backup_set::{Captured, capture};
 use super::bar::{self, Overall};
 use crate::ops::Repository;
+use crate::ops::backup::Plan;
 use crate::progress::{Progress, Stage};
 
 /// How many sets are captured before their results are printed.
@@ -33,15 +34,15 @@ pub(super) fn batch(args: &BackupArgs, round: &Round, context: &Context) -> usiz
 }
 
 /// Returns whether a set is captured beside any other one.
-pub(super) fn is_small(ready: &Ready) -> bool {
-    let sizes = ready.plan.sources.iter().map(|source| std::fs::metadata(&source.path).map_or(0, |found| found.len()));
+pub(super) fn is_small(plan: &Plan) -> bool {
+    let sizes = plan.sources.iter().map(|source| std::fs::metadata(&source.path).map_or(0, |found| found.len()));
     sizes.sum::<u64>() <= SMALL
 }
 
 /// Captures sets, and returns what became of each, in their order.
 pub(super) fn capture_all(
     args: &BackupArgs,
-    batch: &[&Ready],
+    batch: &[&Plan],
     round: &Round,
     store: &Repository,
     context: &Context,
@@ -50,16 +51,16 @@ pub(super) fn capture_all(
     let turn = AtomicUsize::new(FREE);
     let jobs: Vec<_> = (1..)
         .zip(batch)
-        .map(|(number, ready)| {
+        .map(|(number, plan)| {
             let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
-            (number, *ready, round.known(&ready.plan.request.set), InTurn { progress, turn: &turn, number })
+            (number, *plan, round.known(&plan.request.set), InTurn { progress, turn: Turn { holder: &turn, number } })
         })
         .collect();
     let (queue, captured) = (Mutex::new(jobs.into_iter()), Mutex::new(Vec::with_capacity(batch.len())));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
-        while let Some((number, ready, known, progress)) = next() {
-            let done = capture(args, ready, known, store, &around, progress);
+        while let Some((number, plan, known, progress)) = next() {
+            let done = capture(args, plan, known, store, &around, progress);
             captured.lock().unwrap_or_else(PoisonError::into_inner).push((number, done));
         }
     };
@@ -81,41 +82,55 @@ const FREE: usize = 0;
 /// Progress of one of several jobs that share a terminal: the bar shows one of them until it ends, then another one from
 /// its next stage on.
 struct InTurn<'a, P> {
+    /// Dropped before the turn ends, so that it does not clear the bar of the next one.
     progress: P,
-    turn: &'a AtomicUsize,
-    /// The number of the job, from 1.
+    turn: Turn<'a>,
+}
+
+/// The right of a job to the bar, until it is dropped.
+struct Turn<'a> {
+    /// The number of the job that has the bar.
+    holder: &'a AtomicUsize,
+    /// The number of this job, from 1.
     number: usize,
 }
 
-impl<P> InTurn<'_, P> {
-    fn has_turn(&self) -> bool {
-        self.turn.load(Ordering::Relaxed) == self.number
+impl Turn<'_> {
+    fn take(&self) -> bool {
+        let _ = self.holder.compare_exchange(FREE, self.number, Ordering::Relaxed, Ordering::Relaxed);
+        self.is_held()
+    }
+
+    fn is_held(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) == self.number
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let _ = self.holder.compare_exchange(self.number, FREE, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
 impl<P: Progress> Progress for InTurn<'_, P> {
     fn begin(&self, stage: Stage, subject: &str, total: u64) {
-        let _ = self.turn.compare_exchange(FREE, self.number, Ordering::Relaxed, Ordering::Relaxed);
-        if self.has_turn() {
+        if self.turn.take() {
             self.progress.begin(stage, subject, total);
         }
     }
 
+    fn captured(&self) {
+        self.progress.captured();
+    }
+
     fn advance(&self, units: u64) {
-        if self.has_turn() {
+        if self.turn.is_held() {
             self.progress.advance(units);
         }
     }
 
     fn cancelled(&self) -> bool {
         self.progress.cancelled()
-    }
-}
-
-impl<P> Drop for InTurn<'_, P> {
-    fn drop(&mut self) {
-        // The bar of the next one clears what is left of this one.
-        let _ = self.turn.compare_exchange(self.number, FREE, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -143,7 +158,7 @@ mod tests {
     #[test]
     fn a_bar_shows_one_job_until_it_ends() {
         let (shown, turn) = (Shown::default(), AtomicUsize::new(FREE));
-        let job = |number| InTurn { progress: &shown, turn: &turn, number };
+        let job = |number| InTurn { progress: &shown, turn: Turn { holder: &turn, number } };
         let (first, second) = (job(1), job(2));
         first.begin(Stage::Copy, "acme", 10);
         second.begin(Stage::Copy, "umbrella", 20);

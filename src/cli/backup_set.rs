@@ -60,120 +60,108 @@ impl SetDone {
     }
 }
 
-/// A set that is to be captured.
-pub(super) struct Ready {
+/// What was decided about a set. Nothing is reported before its turn: while two sets are captured, others are decided.
+pub(super) struct Begun {
     around: Around,
-    pub(super) plan: Plan,
-    /// The missing databases that have archives.
-    lost: Vec<Name>,
-    /// How it ends if all goes well.
-    outcome: Outcome,
+    decided: anyhow::Result<Box<Decided>>,
 }
 
-/// What is left to do about a set.
-pub(super) enum Begun {
-    Done(SetDone),
-    Ready(Box<Ready>),
+struct Decided {
+    plan: Plan,
+    /// The missing databases that have archives, each with its newest.
+    lost: Vec<(Name, ArchiveName)>,
+    to_do: ToDo,
+    /// Whether [`Begun::announce`] was called.
+    is_announced: bool,
+}
+
+enum ToDo {
+    /// Copy and pack it.
+    Capture,
+    /// Print what would be done.
+    Print,
+    /// Nothing: none of its databases exists.
+    Missing,
+    /// Nothing: it has a recent archive.
+    Recent(Box<Snapshot>),
+    /// Nothing: a look shows that no database changed.
+    Unchanged(Vec<Seen>),
+}
+
+impl Begun {
+    pub(super) fn set(&self) -> &Name {
+        &self.around.set
+    }
+
+    /// Returns the plan of a set that is to be captured.
+    pub(super) fn to_capture(&self) -> Option<&Plan> {
+        let decided = self.decided.as_ref().ok()?;
+        matches!(decided.to_do, ToDo::Capture).then_some(&decided.plan)
+    }
+
+    /// Returns whether a signal ended it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.decided.as_ref().is_err_and(is_interruption)
+    }
+
+    /// Reports what is known before the capture, once: missing databases, and interrupted restores.
+    pub(super) fn announce(&mut self, context: &Context) {
+        let Ok(decided) = &mut self.decided else { return };
+        if std::mem::replace(&mut decided.is_announced, true) {
+            return;
+        }
+        report_missing(&decided.plan, &decided.lost, context);
+        // Those beside configured databases were reported at the start.
+        if matches!(decided.to_do, ToDo::Capture) && !context.settings.sets.contains_key(&self.around.set) {
+            let paths = decided.plan.sources.iter().map(|source| source.path.as_path());
+            super::interrupted::report_beside(context, paths, None);
+        }
+    }
 }
 
 /// Decides about a set, and runs the hook before its backup. While hooks run, nothing is locked.
 pub(super) fn begin(
     args: &BackupArgs,
-    context: &mut Context,
+    context: &Context,
     store: &mut Option<Repository>,
-    round: &mut Round,
+    round: &Round,
     chosen: Chosen,
-) -> anyhow::Result<Begun> {
+) -> Begun {
     let around = Around { command: "backup", set: chosen.set.clone(), kind: args.kind.into() };
-    if args.dry_run {
-        return prepare(args, context, store, round, chosen, around);
-    }
-    let begun = match needless(args, context, store, round, &chosen) {
-        Ok(Some(done)) => return Ok(Begun::Done(done)),
-        Ok(None) => around.before(context).and_then(|()| prepare(args, context, store, round, chosen, around.clone())),
+    let decided = match needless(args, context, store, round, &chosen) {
+        Ok(None) if args.dry_run => prepare(args, context, store, round, chosen),
+        Ok(None) => around.before(context).and_then(|()| prepare(args, context, store, round, chosen)),
+        Ok(Some(needless)) => Ok(needless),
         Err(error) => Err(error),
     };
-    match begun {
-        Ok(Begun::Ready(ready)) => Ok(Begun::Ready(ready)),
-        Ok(Begun::Done(done)) => end(&around, Ok(done), store.as_ref(), round, context).map(Begun::Done),
-        Err(error) => end(&around, Err(error), store.as_ref(), round, context).map(Begun::Done),
-    }
+    Begun { around, decided: decided.map(Box::new) }
 }
 
-/// Runs the hook after the backup of a set.
-fn end(
-    around: &Around,
-    backed_up: anyhow::Result<SetDone>,
-    store: Option<&Repository>,
-    round: &mut Round,
-    context: &mut Context,
-) -> anyhow::Result<SetDone> {
-    let backed_up = match backed_up {
-        Err(error) if round.went_away(&around.set, &error, context) => Ok(SetDone::without(
-            Backup::SkippedMissing(SkippedMissing {
-                outcome: Skip::SkippedMissing,
-                set: around.set.clone(),
-                databases: Vec::new(),
-                lost: Vec::new(),
-            }),
-            Outcome::Done,
-        )),
-        other => other,
+/// Plans the backup of a set.
+fn prepare(
+    args: &BackupArgs,
+    context: &Context,
+    store: &mut Option<Repository>,
+    round: &Round,
+    chosen: Chosen,
+) -> anyhow::Result<Decided> {
+    let plan = planned(args, context, chosen)?;
+    let to_do = match () {
+        () if plan.sources.is_empty() => ToDo::Missing,
+        () if args.dry_run => ToDo::Print,
+        () => ToDo::Capture,
     };
-    match &backed_up {
-        Ok(done) => around.after(done.archive(store), done.outcome, context),
-        Err(error) => around.failed(error, context),
+    let decided = decided(plan, to_do, round, context)?;
+    if matches!(decided.to_do, ToDo::Capture) {
+        open_once(store, context)?;
     }
-    backed_up
+    Ok(decided)
 }
 
-/// Returns that nothing is to be done, if that was asked for and is so.
-fn needless(
-    args: &BackupArgs,
-    context: &mut Context,
-    store: &mut Option<Repository>,
-    round: &mut Round,
-    chosen: &Chosen,
-) -> anyhow::Result<Option<SetDone>> {
-    match recent_enough(args, context, store, round, chosen)? {
-        None => unchanged(args, context, store, round, chosen),
-        recent => Ok(recent),
-    }
-}
-
-/// Returns that nothing is to be done, if a recent backup was asked for and exists.
-fn recent_enough(
-    args: &BackupArgs,
-    context: &mut Context,
-    store: &mut Option<Repository>,
-    round: &mut Round,
-    chosen: &Chosen,
-) -> anyhow::Result<Option<SetDone>> {
-    if args.if_older_than.is_none() {
-        return Ok(None);
-    }
-    let plan = planned(args, context, chosen.clone())?;
-    if plan.sources.is_empty() {
-        return Ok(None);
-    }
-    if !args.dry_run && store.is_none() {
-        *store = Some(open(context)?);
-    }
-    let Some(young) = young_enough(args, &plan, round, store.as_ref(), context)? else { return Ok(None) };
-    let lost = report_missing(&plan, round, context)?;
-    let (name, age) = (young.name, text::age(young.created_at, context.now));
-    let set = chosen.set.clone();
-    let line = format!("nothing to do: {name} was made {age}");
-    if round.is_member(&set, context) {
-        context.ui.detail(line)
-    } else {
-        context.ui.summary(line)
-    }
-    round.recent(&set, context);
-    context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
-    let recent = name.to_string();
-    let skipped = SkippedRecent { outcome: Skip::SkippedRecent, set, recent, created_at: young.created_at };
-    Ok(Some(SetDone::without(Backup::SkippedRecent(skipped), outcome_of(&plan, &lost))))
+fn decided(plan: Plan, to_do: ToDo, round: &Round, context: &Context) -> anyhow::Result<Decided> {
+    let known = round.known(&plan.request.set);
+    let lost = job::lost(&plan, known, || context.store(), &context.surroundings(), &context.ui.progress())?;
+    Ok(Decided { plan, lost, to_do, is_announced: false })
 }
 
 fn planned(args: &BackupArgs, context: &Context, chosen: Chosen) -> anyhow::Result<Plan> {
@@ -181,46 +169,83 @@ fn planned(args: &BackupArgs, context: &Context, chosen: Chosen) -> anyhow::Resu
     Ok(backup::plan(chosen.sources, if_missing, request(args, context, chosen.set, chosen.absent)?)?)
 }
 
-fn outcome_of(plan: &Plan, lost: &[Name]) -> Outcome {
-    let is_complete = lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty();
-    if is_complete { Outcome::Done } else { Outcome::Problems }
-}
-
-/// Plans the backup of a set, and reports what is missing.
-fn prepare(
-    args: &BackupArgs,
-    context: &mut Context,
-    store: &mut Option<Repository>,
-    round: &mut Round,
-    chosen: Chosen,
-    around: Around,
-) -> anyhow::Result<Begun> {
-    if args.dry_run
-        && let Some(done) = needless(args, context, store, round, &chosen)?
-    {
-        return Ok(Begun::Done(done));
-    }
-    let set = chosen.set.clone();
-    let plan = planned(args, context, chosen)?;
-    let lost = report_missing(&plan, round, context)?;
-    let outcome = outcome_of(&plan, &lost);
-    if plan.sources.is_empty() {
-        let skipped = SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost };
-        return Ok(Begun::Done(SetDone::without(Backup::SkippedMissing(skipped), outcome)));
-    }
-    if args.dry_run {
-        print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
-        let planned = Backup::Planned(reports::planned(&plan, &context.settings.store));
-        return Ok(Begun::Done(SetDone::without(planned, outcome)));
-    }
+fn open_once(store: &mut Option<Repository>, context: &Context) -> anyhow::Result<()> {
     if store.is_none() {
         *store = Some(open(context)?);
     }
-    // Those beside configured databases were reported at the start.
-    if !context.settings.sets.contains_key(&set) {
-        super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
+    Ok(())
+}
+
+/// Returns that nothing is to be done, if that was asked for and is so.
+fn needless(
+    args: &BackupArgs,
+    context: &Context,
+    store: &mut Option<Repository>,
+    round: &Round,
+    chosen: &Chosen,
+) -> anyhow::Result<Option<Decided>> {
+    if args.if_older_than.is_none() && !args.if_changed {
+        return Ok(None);
     }
-    Ok(Begun::Ready(Box::new(Ready { around, plan, lost, outcome })))
+    let plan = planned(args, context, chosen.clone())?;
+    if plan.sources.is_empty() {
+        return Ok(None);
+    }
+    if !args.dry_run {
+        open_once(store, context)?;
+    }
+    let to_do = match young_enough(args, &plan, round, store.as_ref(), context)? {
+        Some(young) => Some(ToDo::Recent(Box::new(young))),
+        None => unchanged(args, &plan, round, store.as_ref(), context)?.map(ToDo::Unchanged),
+    };
+    to_do.map(|to_do| decided(plan, to_do, round, context)).transpose()
+}
+
+/// Returns the archive that makes this backup unnecessary, if requested and present.
+fn young_enough(
+    args: &BackupArgs,
+    plan: &Plan,
+    round: &Round,
+    store: Option<&Repository>,
+    context: &Context,
+) -> anyhow::Result<Option<Snapshot>> {
+    let Some(age) = args.if_older_than else { return Ok(None) };
+    let known = round.known(&plan.request.set);
+    let young = |store: &Repository| {
+        job::young_enough(plan, age, known, store, &context.surroundings(), &context.ui.progress())
+    };
+    match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
+        Ok(store) => young(&store),
+        // A dry run: without a store there are no archives.
+        Err(StoreError::Unreachable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns a record for each database if a look was requested and shows that none changed.
+fn unchanged(
+    args: &BackupArgs,
+    plan: &Plan,
+    round: &Round,
+    store: Option<&Repository>,
+    context: &Context,
+) -> anyhow::Result<Option<Vec<Seen>>> {
+    if !args.if_changed {
+        return Ok(None);
+    }
+    let look = |store: &Repository, renewal| {
+        let (around, progress) = (context.surroundings(), context.ui.progress());
+        job::unchanged(plan, args.busy_timeout, renewal, (store, round.names()), &around, &progress)
+    };
+    match store {
+        Some(store) => look(store, Renewal::Renew).with_context(|| format!("cannot back up \"{}\"", plan.request.set)),
+        // A dry run: without a store there are no archives.
+        None => match context.store() {
+            Ok(store) => look(&store, Renewal::LookOnly),
+            Err(StoreError::Unreachable { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    }
 }
 
 /// What became of a set that was captured.
@@ -240,7 +265,7 @@ impl Captured {
 /// Copies and packs a set, on any thread.
 pub(super) fn capture(
     args: &BackupArgs,
-    Ready { plan, .. }: &Ready,
+    plan: &Plan,
     known: Option<&[Snapshot]>,
     store: &Repository,
     around: &Surroundings<'_>,
@@ -259,22 +284,92 @@ pub(super) fn capture(
 
 /// Reports what became of a set, and runs the hook after it.
 pub(super) fn finish(
+    args: &BackupArgs,
     context: &mut Context,
-    store: &Repository,
+    store: Option<&Repository>,
     round: &mut Round,
-    ready: Ready,
-    captured: Captured,
+    mut begun: Begun,
+    captured: Option<Captured>,
 ) -> anyhow::Result<SetDone> {
-    let around = ready.around.clone();
-    let finished = report_result(context, store, round, ready, captured);
-    end(&around, finished, Some(store), round, context)
+    begun.announce(context);
+    let Begun { around, decided } = begun;
+    let decided = decided.map(|decided| *decided);
+    let has_hooks = !args.dry_run
+        && !decided.as_ref().is_ok_and(|decided| matches!(decided.to_do, ToDo::Recent(_) | ToDo::Unchanged(_)));
+    let finished = decided.and_then(|decided| report_result(context, store, round, decided, captured));
+    if has_hooks { end(&around, finished, store, round, context) } else { finished }
+}
+
+/// Runs the hook after the backup of a set.
+fn end(
+    around: &Around,
+    backed_up: anyhow::Result<SetDone>,
+    store: Option<&Repository>,
+    round: &mut Round,
+    context: &mut Context,
+) -> anyhow::Result<SetDone> {
+    let backed_up = match backed_up {
+        Err(error) if round.went_away(&around.set, &error, context) => {
+            Ok(SetDone::without(missing(around.set.clone(), Vec::new()), Outcome::Done))
+        }
+        other => other,
+    };
+    match &backed_up {
+        Ok(done) => around.after(done.archive(store), done.outcome, context),
+        Err(error) => around.failed(error, context),
+    }
+    backed_up
 }
 
 fn report_result(
     context: &mut Context,
+    store: Option<&Repository>,
+    round: &mut Round,
+    Decided { plan, lost, to_do, .. }: Decided,
+    captured: Option<Captured>,
+) -> anyhow::Result<SetDone> {
+    let lost: Vec<Name> = lost.into_iter().map(|(name, _)| name).collect();
+    let is_complete = lost.is_empty() && plan.empty.is_empty() && plan.unreadable.is_empty();
+    let outcome = if is_complete { Outcome::Done } else { Outcome::Problems };
+    let document = match to_do {
+        ToDo::Capture => {
+            let (store, captured) = store.zip(captured).expect("what is to be captured was captured, in a store");
+            return report_captured(context, store, round, (plan, lost, outcome), captured);
+        }
+        ToDo::Print => {
+            print_plan(&mut context.ui, &plan, &context.settings.store, &context.typed);
+            Backup::Planned(reports::planned(&plan, &context.settings.store))
+        }
+        ToDo::Missing => missing(plan.request.set, lost),
+        ToDo::Recent(young) => report_recent(&plan.request.set, &young, round, context),
+        ToDo::Unchanged(seen) => return Ok(not_changed(&plan, &seen, By::Look, lost, round, context)),
+    };
+    Ok(SetDone::without(document, outcome))
+}
+
+fn missing(set: Name, lost: Vec<Name>) -> Backup {
+    Backup::SkippedMissing(SkippedMissing { outcome: Skip::SkippedMissing, set, databases: Vec::new(), lost })
+}
+
+/// Reports that a set has a recent archive.
+fn report_recent(set: &Name, young: &Snapshot, round: &mut Round, context: &mut Context) -> Backup {
+    let line = format!("nothing to do: {} was made {}", young.name, text::age(young.created_at, context.now));
+    if round.is_member(set, context) {
+        context.ui.detail(line)
+    } else {
+        context.ui.summary(line)
+    }
+    round.recent(set, context);
+    context.records.push(Record { set: Some(set.to_string()), ..Record::default() });
+    let (recent, created_at) = (young.name.to_string(), young.created_at);
+    Backup::SkippedRecent(SkippedRecent { outcome: Skip::SkippedRecent, set: set.clone(), recent, created_at })
+}
+
+fn report_captured(
+    context: &mut Context,
     store: &Repository,
     round: &mut Round,
-    Ready { plan, lost, outcome, .. }: Ready,
+    (plan, lost, outcome): (Plan, Vec<Name>, Outcome),
     Captured { ended, stages }: Captured,
 ) -> anyhow::Result<SetDone> {
     let set = plan.request.set.clone();
@@ -304,44 +399,6 @@ fn report_result(
     Ok(SetDone { document: Backup::Made(document), outcome, made: Some(done.made) })
 }
 
-/// Returns that nothing is to be done, if a look was requested and shows that no database changed.
-fn unchanged(
-    args: &BackupArgs,
-    context: &mut Context,
-    store: &mut Option<Repository>,
-    round: &Round,
-    chosen: &Chosen,
-) -> anyhow::Result<Option<SetDone>> {
-    if !args.if_changed {
-        return Ok(None);
-    }
-    let plan = planned(args, context, chosen.clone())?;
-    if plan.sources.is_empty() {
-        return Ok(None);
-    }
-    if !args.dry_run && store.is_none() {
-        *store = Some(open(context)?);
-    }
-    let look = |store: &Repository, renewal| {
-        let (around, progress) = (context.surroundings(), context.ui.progress());
-        job::unchanged(&plan, args.busy_timeout, renewal, (store, round.names()), &around, &progress)
-    };
-    let seen = match &*store {
-        Some(store) => {
-            look(store, Renewal::Renew).with_context(|| format!("cannot back up \"{}\"", plan.request.set))?
-        }
-        // A dry run: without a store there are no archives.
-        None => match context.store() {
-            Ok(store) => look(&store, Renewal::LookOnly)?,
-            Err(StoreError::Unreachable { .. }) => None,
-            Err(error) => return Err(error.into()),
-        },
-    };
-    let Some(seen) = seen else { return Ok(None) };
-    let lost = report_missing(&plan, round, context)?;
-    Ok(Some(not_changed(&plan, &seen, By::Look, lost, round, context)))
-}
-
 /// Reports that no database of a set changed, and what was left out.
 fn not_changed(plan: &Plan, seen: &[Seen], by: By, lost: Vec<Name>, round: &Round, context: &mut Context) -> SetDone {
     let set = &plan.request.set;
@@ -364,37 +421,8 @@ fn not_changed(plan: &Plan, seen: &[Seen], by: By, lost: Vec<Name>, round: &Roun
     SetDone::without(Backup::Unchanged(report), outcome)
 }
 
-/// Returns the archive that makes this backup unnecessary, if requested and present.
-fn young_enough(
-    args: &BackupArgs,
-    plan: &Plan,
-    round: &Round,
-    store: Option<&Repository>,
-    context: &Context,
-) -> anyhow::Result<Option<Snapshot>> {
-    let Some(age) = args.if_older_than else { return Ok(None) };
-    let known = round.known(&plan.request.set);
-    let young = |store: &Repository| {
-        job::young_enough(plan, age, known, store, &context.surroundings(), &context.ui.progress())
-    };
-    match store.map_or_else(|| context.store().map(Cow::Owned), |store| Ok(Cow::Borrowed(store))) {
-        Ok(store) => young(&store),
-        // A dry run: without a store there are no archives.
-        Err(StoreError::Unreachable { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Reports missing databases and returns those that have archives: these were lost; this is not a first
-/// deployment.
-fn report_missing(plan: &Plan, round: &Round, context: &Context) -> anyhow::Result<Vec<Name>> {
-    let lost = job::lost(
-        plan,
-        round.known(&plan.request.set),
-        || context.store(),
-        &context.surroundings(),
-        &context.ui.progress(),
-    )?;
+/// Reports missing databases. Those that have archives were lost; this is not a first deployment.
+fn report_missing(plan: &Plan, lost: &[(Name, ArchiveName)], context: &Context) {
     for missing in &plan.missing {
         let path = crate::text::quoted(&missing.path);
         match lost.iter().find(|(name, _)| *name == missing.name) {
@@ -415,7 +443,6 @@ fn report_missing(plan: &Plan, round: &Round, context: &Context) -> anyhow::Resu
             }
         }
     }
-    Ok(lost.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Warns if an archive did not get the mode or group that the configuration asks for.

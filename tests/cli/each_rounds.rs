@@ -156,6 +156,42 @@ fn a_service_that_a_hook_stops_waits_for_its_own_database_alone() {
 }
 
 #[test]
+fn results_and_hooks_come_in_the_order_of_the_sets_however_many_are_captured_at_a_time() {
+    let named: String = [("a", "a"), ("b", "nowhere"), ("c", "c"), ("d", "d"), ("e", "e")]
+        .map(|(set, file)| format!("[sets.{set}.databases]\n{set} = '{file}.db'\n"))
+        .concat();
+    let run = |threads: &str| {
+        let world = World::new();
+        ["a", "c", "d", "e"].iter().for_each(|name| drop(world.database(&format!("{name}.db"))));
+        let note =
+            |word: &str| format!("['sh', '-c', 'echo {word} $HEIRLOOM_SET >>{}']", world.path("hooks").display());
+        let hooks = format!("[hooks]\nafter_backup = {}\non_failure = {}\n", note("after"), note("failure"));
+        fs::write(world.path("named.toml"), format!("[store]\ndir = 'backups'\n{named}{hooks}")).unwrap();
+        world.heirloom(["backup", "--config", "named.toml", "--set", "c"]).success();
+        fs::remove_file(world.path("hooks")).unwrap();
+        let backup = format!("heirloom backup --config named.toml --threads {threads}");
+        let text = world.run(&mut world.shell(&format!("{backup} --if-older-than 1d -v 2>&1 || echo exit $?")));
+        let is_result = |line: &&str| ["nothing", "backed", "error", "exit"].iter().any(|word| line.starts_with(word));
+        // Without how long each took.
+        let cut = |line: &str| line.split(" in ").next().unwrap().to_owned();
+        let results: Vec<String> = text.stdout.lines().filter(is_result).map(cut).collect();
+        let log = world.heirloom(["log", "--json"]).success().json();
+        let logged: Vec<Value> =
+            log["activities"].as_array().unwrap().iter().map(|entry| entry["set"].clone()).collect();
+        let hooks = fs::read_to_string(world.path("hooks")).unwrap();
+        let document = world.run(&mut world.shell(&format!("{backup} --json || true"))).json();
+        let reported: Vec<String> = sets(&document).into_iter().map(str::to_owned).collect();
+        (results, hooks, logged, reported)
+    };
+    let (one, two) = (run("1"), run("2"));
+    assert_eq!(one.1, "after a\nfailure b\nafter d\nafter e\n");
+    let results: Vec<&str> = one.0.iter().map(|line| &line[..6]).collect();
+    assert_eq!(results, ["backed", "error:", "nothin", "backed", "backed", "exit 3"], "{:?}", one.0);
+    assert_eq!(one.3, ["a", "c", "d", "e"]);
+    assert_eq!(one, two);
+}
+
+#[test]
 fn a_renamed_tenant_is_reported_as_gone_once_and_again_if_it_comes_and_goes() {
     let mut world = world(&["acme", "umbrella"]);
     world.heirloom(["backup"]).success();
