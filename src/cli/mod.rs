@@ -27,6 +27,7 @@ mod encryption;
 mod exit;
 mod give_way;
 mod guard;
+mod guard_programs;
 mod health;
 mod health_metrics;
 mod hooks;
