@@ -92,7 +92,8 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('--cleanup', '--cleanup', [CompletionResultType]::ParameterName, 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)')
             [CompletionResult]::new('--no-copies', '--no-copies', [CompletionResultType]::ParameterName, 'Leave the other stores of the configuration out: copy nothing to them')
             [CompletionResult]::new('--new-store', '--new-store', [CompletionResultType]::ParameterName, 'Accept a new or another store at the path of the store')
-            [CompletionResult]::new('--report-captured', '--report-captured', [CompletionResultType]::ParameterName, 'Print a line on stderr when the databases are captured, for `run`')
+            [CompletionResult]::new('--report-captured', '--report-captured', [CompletionResultType]::ParameterName, 'Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`')
+            [CompletionResult]::new('--compare', '--compare', [CompletionResultType]::ParameterName, 'Make no archive, and report which archives hold what the databases hold, for `run`')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document on stdout, errors as JSON on stderr')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only')
@@ -238,6 +239,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             break
         }
         'heirloom;verify' {
+            [CompletionResult]::new('--part', '--part', [CompletionResultType]::ParameterName, 'A part of the store: as many archives as 1/N of them, those that were verified longest ago')
             [CompletionResult]::new('--depth', '--depth', [CompletionResultType]::ParameterName, 'How thoroughly archives are verified')
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Only archives of this set')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]')

@@ -189,7 +189,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__backup)
-            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --report-captured --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --set --only --name --note --kind --check --vacuum --no-vacuum --keep-damaged --if-exists --if-older-than --if-changed --dry-run --compression --compression-level --no-compress --threads --rotate --cleanup --keep --no-copies --new-store --busy-timeout --report-captured --compare --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1513,12 +1513,16 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__verify)
-            opts="-q -v -h --all --depth --set --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
+            opts="-q -v -h --all --part --depth --set --config --dir --store --identity --json --quiet --give-way --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --part)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --depth)
                     COMPREPLY=($(compgen -W "quick standard deep" -- "${cur}"))
                     return 0

@@ -88,7 +88,8 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --cleanup 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
             cand --no-copies 'Leave the other stores of the configuration out: copy nothing to them'
             cand --new-store 'Accept a new or another store at the path of the store'
-            cand --report-captured 'Print a line on stderr when the databases are captured, for `run`'
+            cand --report-captured 'Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`'
+            cand --compare 'Make no archive, and report which archives hold what the databases hold, for `run`'
             cand --json 'Print one JSON document on stdout, errors as JSON on stderr'
             cand -q 'Print errors only'
             cand --quiet 'Print errors only'
@@ -227,6 +228,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'heirloom;verify'= {
+            cand --part 'A part of the store: as many archives as 1/N of them, those that were verified longest ago'
             cand --depth 'How thoroughly archives are verified'
             cand --set 'Only archives of this set'
             cand --config 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]'

@@ -101,7 +101,8 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l rotate -d '
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l cleanup -d 'After a good backup, remove what is beyond the limits (see `heirloom cleanup`)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-copies -d 'Leave the other stores of the configuration out: copy nothing to them'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l new-store -d 'Accept a new or another store at the path of the store'
-complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l report-captured -d 'Print a line on stderr when the databases are captured, for `run`'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l report-captured -d 'Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`'
+complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l compare -d 'Make no archive, and report which archives hold what the databases hold, for `run`'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
@@ -231,6 +232,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l give-way -d 'End, as a scheduled job of `run`, when a restore begins'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l part -d 'A part of the store: as many archives as 1/N of them, those that were verified longest ago' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l depth -d 'How thoroughly archives are verified' -r -f -a "quick\t'Structure and digests; without a key, the digest of an encrypted file'
 standard\t'Also unpacked, integrity checked, and compared with the metadata'
 deep\t'Also every row read'"

@@ -33,7 +33,7 @@ pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Ou
 }
 
 fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    context.round.is_silent = args.dry_run;
+    context.round.is_silent = args.makes_nothing();
     context.round.is_final = matches!(args.kind.into(), Kind::Final);
     // A policy that keeps nothing is refused before any work is done.
     retention(args, context)?;
@@ -214,7 +214,7 @@ fn copy(
     context: &mut Context,
 ) -> anyhow::Result<(Vec<report::copies::Copy>, Outcome)> {
     let stores = context.settings.copies.clone();
-    let Some(store) = store.filter(|_| !args.no_copies && !stores.is_empty()) else {
+    let Some(store) = store.filter(|_| !args.no_copies && !args.makes_nothing() && !stores.is_empty()) else {
         return Ok((Vec::new(), Outcome::Done));
     };
     let copying = copies::copy(store, &stores, None, context);

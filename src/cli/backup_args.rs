@@ -100,15 +100,23 @@ pub struct BackupArgs {
     /// How long to wait for a lock of another process
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(super) busy_timeout: Duration,
-    /// Print a line on stderr when the databases are captured, for `run`
+    /// Print a line on stderr when the databases are captured, and warn of those that are old, for the start of `run`
     #[arg(long, hide = true)]
     pub(super) report_captured: bool,
+    /// Make no archive, and report which archives hold what the databases hold, for `run`
+    #[arg(long, hide = true)]
+    pub(super) compare: bool,
 }
 
 impl BackupArgs {
     /// Returns whether nothing is to be changed.
     pub(super) fn is_read_only(&self) -> bool {
         self.dry_run
+    }
+
+    /// Returns whether no archive is to be made.
+    pub(super) fn makes_nothing(&self) -> bool {
+        self.dry_run || self.compare
     }
 }
 

@@ -6,21 +6,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
+use super::backup_request::request;
 use super::backup_round::Round;
 use super::backup_text::{print_left_out, print_plan, report as report_made, stage_text};
-use super::check_arg::CheckArg;
 use super::hooks::Around;
 use super::record::Record;
 use super::stages::{self, Stages};
 use super::{Context, Outcome, remedy, text};
-use crate::compression::Compression;
-use crate::failure::{Failure, is_interruption};
+use crate::failure::is_interruption;
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, IfMissing, Made, Plan};
+use crate::ops::backup::{self, Compared, IfMissing, Made, Plan};
 use crate::ops::jobs::backup::{self as job, Ended, Renewal};
 use crate::ops::jobs::{Chosen, Surroundings};
-use crate::ops::pack::{self, Request};
 use crate::ops::reports;
 use crate::ops::scratch_room::memory_of_scratch;
 use crate::progress::Progress;
@@ -82,6 +80,8 @@ enum ToDo {
     Print,
     /// Nothing: none of its databases exists.
     Missing,
+    /// Nothing: which archives hold the same was wanted.
+    Compared(Vec<Compared>),
     /// Nothing: it has a recent archive.
     Recent(Box<Snapshot>),
     /// Nothing: a look shows that no database changed.
@@ -128,6 +128,9 @@ pub(super) fn begin(
     chosen: Chosen,
 ) -> Begun {
     let around = Around { command: "backup", set: chosen.set.clone(), kind: args.kind.into() };
+    if args.compare {
+        return Begun { around, decided: compare(args, context, store.as_ref(), round, chosen).map(Box::new) };
+    }
     let decided = match needless(args, context, store, round, &chosen) {
         Ok(None) if args.dry_run => prepare(args, context, store, round, chosen),
         Ok(None) => around.before(context).and_then(|()| prepare(args, context, store, round, chosen)),
@@ -145,7 +148,8 @@ fn prepare(
     round: &Round,
     chosen: Chosen,
 ) -> anyhow::Result<Decided> {
-    let plan = planned(args, context, chosen)?;
+    let mut plan = planned(args, context, chosen)?;
+    plan.is_at_start = args.report_captured;
     let to_do = match () {
         () if plan.sources.is_empty() => ToDo::Missing,
         () if args.dry_run => ToDo::Print,
@@ -222,6 +226,28 @@ fn young_enough(
     }
 }
 
+/// Finds out which archives hold what the databases of a set hold.
+fn compare(
+    args: &BackupArgs,
+    context: &Context,
+    store: Option<&Repository>,
+    round: &Round,
+    chosen: Chosen,
+) -> anyhow::Result<Decided> {
+    let plan = planned(args, context, chosen)?;
+    let set = &plan.request.set;
+    let compared = match (store, &plan.sources[..]) {
+        (Some(store), [_, ..]) => {
+            let (around, progress) = (context.surroundings(), context.ui.progress());
+            job::compare(&plan, args.busy_timeout, round.known(set), store, &around, &progress)
+                .with_context(|| format!("cannot compare \"{set}\" with its archives"))?
+        }
+        _ => Vec::new(),
+    };
+    // Missing databases are no news to whoever compares.
+    Ok(Decided { plan, lost: Vec::new(), to_do: ToDo::Compared(compared), is_announced: true })
+}
+
 /// Returns a record for each database if a look was requested and shows that none changed.
 fn unchanged(
     args: &BackupArgs,
@@ -294,7 +320,7 @@ pub(super) fn finish(
     begun.announce(context);
     let Begun { around, decided } = begun;
     let decided = decided.map(|decided| *decided);
-    let has_hooks = !args.dry_run
+    let has_hooks = !args.makes_nothing()
         && !decided.as_ref().is_ok_and(|decided| matches!(decided.to_do, ToDo::Recent(_) | ToDo::Unchanged(_)));
     let finished = decided.and_then(|decided| report_result(context, store, round, decided, captured));
     if has_hooks { end(&around, finished, store, round, context) } else { finished }
@@ -341,6 +367,10 @@ fn report_result(
             Backup::Planned(reports::planned(&plan, &context.settings.store))
         }
         ToDo::Missing => missing(plan.request.set, lost),
+        ToDo::Compared(compared) => {
+            let document = Backup::Compared(reports::compared(plan.request.set, compared));
+            return Ok(SetDone::without(document, Outcome::Done));
+        }
         ToDo::Recent(young) => report_recent(&plan.request.set, &young, round, context),
         ToDo::Unchanged(seen) => return Ok(not_changed(&plan, &seen, By::Look, lost, round, context)),
     };
@@ -455,49 +485,4 @@ fn report_denied(store: &Repository, context: &Context) -> bool {
             .warning(format!("the mode or group of [store] could not be set on {why}; `{check}` shows what is needed"));
     }
     denied.is_some()
-}
-
-fn request(args: &BackupArgs, context: &Context, set: Name, absent: Vec<Name>) -> anyhow::Result<Request> {
-    let settings = &context.settings.backup;
-    let compression = compression(args, settings.compression);
-    let sealing = context.encryption.store.clone();
-    Ok(Request {
-        digits: None,
-        set,
-        kind: args.kind.into(),
-        name: args.name.as_deref().map(|name| chosen_name(name, compression, sealing.is_some())).transpose()?,
-        note: args.note.clone(),
-        host: context.host_names(),
-        created_at: context.clock.now(),
-        replaces: None,
-        consistent: true,
-        absent,
-        check: CheckArg::depth(args.check, settings.check),
-        keep_damaged: args.keep_damaged,
-        vacuum: args.vacuum || settings.vacuum && !args.no_vacuum,
-        compression,
-        sealing,
-        threads: args.threads.unwrap_or_else(|| context.threads()),
-        lock_wait: args.busy_timeout,
-    })
-}
-
-/// Returns what the flags say about the compression, or else the configuration.
-fn compression(args: &BackupArgs, configured: Compression) -> Compression {
-    if args.no_compress {
-        return Compression::None;
-    }
-    // A level asks for compression, even if none is configured; each codec has the levels that the flag accepts.
-    let at = |level| configured.at_level(level).unwrap_or(Compression::Gzip(level));
-    args.compression.or(args.compression_level.map(at)).unwrap_or(configured)
-}
-
-/// Builds the archive's file name from what the user typed, with or without the extension.
-fn chosen_name(name: &str, compression: Compression, is_encrypted: bool) -> Result<ArchiveName, Failure> {
-    let ending = pack::ending(compression, is_encrypted);
-    let stem = name.strip_suffix(&ending).or(name.strip_suffix(compression.ending())).unwrap_or(name);
-    let file = format!("{stem}{ending}");
-    ArchiveName::new(file).map_err(|error| {
-        Failure::usage(error.to_string(), "use letters, digits, dots, dashes and underscores, and no slash")
-    })
 }

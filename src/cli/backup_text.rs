@@ -153,6 +153,11 @@ fn note_text(note: &Note, made: &Made, context: &Context) -> String {
             format!("{database}: left out, the others are backed up: {why}")
         }
         Note::Unrecorded { why } => format!("{}: {why}", made.packed.archive),
+        Note::Stale { database, archive, newest } => format!(
+            "{database}: holds what {archive} holds, although {newest} is newer: a deployment may have brought an old \
+             database; to restore the newer one: {}; with restore = \"newest\" in [run], every start does that",
+            context.command_line(&["restore", newest.as_str()])
+        ),
         Note::Guarded { database } => {
             format!("{database}: a guarded command is running, so this backup is a safety backup and never `latest`")
         }

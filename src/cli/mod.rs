@@ -6,6 +6,7 @@ mod accept;
 mod backup;
 mod backup_args;
 mod backup_captures;
+mod backup_request;
 mod backup_round;
 mod backup_set;
 mod backup_text;

@@ -105,7 +105,7 @@ impl Round {
             Backup::Unchanged(unchanged) => (&unchanged.set, "unchanged"),
             Backup::SkippedMissing(skipped) if skipped.lost.is_empty() => (&skipped.set, "not there yet"),
             Backup::SkippedMissing(skipped) => (&skipped.set, "lost"),
-            Backup::Planned(_) | Backup::SkippedNoKey(_) => return,
+            Backup::Planned(_) | Backup::Compared(_) | Backup::SkippedNoKey(_) => return,
         };
         let notice = SetNotice { set: Some(set.to_string()), outcome: outcome.into(), ..SetNotice::default() };
         self.parts.push(Part { notice, code: None, good: None });

@@ -34,7 +34,7 @@ impl Start<'_> {
         if !is_waited_for || leases.is_some_and(Leases::is_other) {
             return Vec::new();
         }
-        let Some(words) = planner.backup_at_start() else { return Vec::new() };
+        let Some(words) = planner.backup_before_start() else { return Vec::new() };
         self.use_label(context);
         let names = self.chosen.iter().map(|set| &set.set).filter(|set| context.settings.sets.contains_key(*set));
         let of_sets: Vec<Vec<String>> = match names.map(ToString::to_string).collect::<Vec<_>>() {

@@ -1,5 +1,6 @@
 //! What `run` restores before the application starts, and when the application must not start.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -102,18 +103,44 @@ impl Start<'_> {
         if policy != RestoreAtStart::Newest || done.code != 0 || has_restored(&done) || !is_there {
             return Ok(done);
         }
-        // Only a look: without a record of the newest archive the database counts as another one.
-        let words = [&["backup", "--if-changed", "--if-exists", "--dry-run"], of_set].concat();
-        let seen = self.restore_with_patience(&words, leases.as_deref_mut(), context)?;
         let words = [&["restore", "latest", "--force", "--if-backup-exists"], of_set].concat();
-        if seen.code == 0 && text(&seen, "outcome") == Some("unchanged") {
+        let (held, is_newest) = self.held(of_set, leases.as_deref_mut(), context)?;
+        if is_newest {
             let planned = [&words[..], &["--dry-run"]].concat();
             let newest = self.restore_with_patience(&planned, leases.as_deref_mut(), context)?;
-            if newest.code != 0 || text(&newest, "archive") == text(&seen, "archive") {
+            if newest.code != 0 || text(&newest, "archive").is_some_and(|newest| held.iter().any(|one| one == newest)) {
                 return Ok(newest);
             }
         }
+        if !is_newest && !held.is_empty() {
+            let held = held.join(" and ");
+            self.say(context, format!("{name} holds what {held} holds, an older backup: the newest is restored"));
+        }
         self.restore_with_patience(&words, leases, context)
+    }
+
+    /// Returns the archives that hold what the databases of a set hold, each once, if that is known of all, and whether
+    /// they are the newest ones.
+    fn held(
+        &self,
+        of_set: &[&str],
+        mut leases: Option<&mut Leases>,
+        context: &Context,
+    ) -> anyhow::Result<(Vec<String>, bool)> {
+        // First what a look can tell.
+        let words = [&["backup", "--if-changed", "--if-exists", "--dry-run"], of_set].concat();
+        let mut seen = self.restore_with_patience(&words, leases.as_deref_mut(), context)?;
+        let is_unchanged = seen.code == 0 && text(&seen, "outcome") == Some("unchanged");
+        if !is_unchanged {
+            let words = [&["backup", "--compare", "--if-exists"], of_set].concat();
+            seen = self.restore_with_patience(&words, leases, context)?;
+        }
+        let document = seen.document.as_ref().filter(|_| seen.code == 0);
+        let is_newest = is_unchanged || document.is_some_and(|document| document["is_newest"] == true);
+        let databases = document.and_then(|document| document["databases"].as_array()).map_or(&[][..], |all| &all[..]);
+        let archive = |database: &Value| Some(database["archive"].as_str()?.to_owned());
+        let held: Option<BTreeSet<String>> = databases.iter().map(archive).collect();
+        Ok((held.unwrap_or_default().into_iter().collect(), is_newest))
     }
 
     /// Asks a store again that does not answer or is locked. All sets together are given `restore_wait`.

@@ -10,7 +10,7 @@ use super::run_args::RunArgs;
 use super::run_job::Done;
 use crate::config::age_text;
 use crate::schedule::{Due, Follow, Job, Last, Looks, Schedule, Timing, Why};
-use crate::store_url::Location;
+use crate::store_url::{Location, Service};
 
 /// The shortest time between two looks.
 const LEAST: Duration = Duration::from_millis(100);
@@ -38,8 +38,9 @@ struct Words {
     if_changed: bool,
     /// The rule that follows from the schedule where the configuration has none.
     keep_hourly: Option<u32>,
-    /// A remote store is not read from end to end every week: its newest archives are verified.
-    verify_all: bool,
+    verify: Vec<String>,
+    /// Whether archives of the kind `pre-update` are thinned out later than others, and each store takes them.
+    has_pre_update: bool,
 }
 
 impl Planner {
@@ -53,12 +54,16 @@ impl Planner {
         if settings.cron.is_empty() {
             settings.check_every = settings.check_every.min(settings.every);
         }
-        let of_run = context.configuration.effective.settings_of_run().retention.hourly;
+        let effective = &context.configuration.effective;
+        let of_run = effective.settings_of_run().retention.hourly;
+        let copies = context.settings.copies.iter().map(|copy| &copy.location);
+        let is_pin = |location: &Location| matches!(location, Location::Remote(url) if url.service == Service::Connect);
         let words = Words {
             set: args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]).collect(),
             if_changed: settings.if_changed,
             keep_hourly: of_run.filter(|_| context.settings.retention.hourly.is_none()),
-            verify_all: !matches!(context.settings.store, Location::Remote(_)),
+            verify: settings.verification(&context.settings.store),
+            has_pre_update: !effective.counts_only() && !copies.chain([&context.settings.store]).any(is_pin),
         };
         let mut planner = Self {
             schedule: settings.of_host(&context.host.label, context.settings.time_zone),
@@ -89,11 +94,16 @@ impl Planner {
         self.backup.at = at;
     }
 
-    /// Takes the backup at the start, if there is one and it was not started yet, and returns its command line.
-    pub(super) fn backup_at_start(&mut self) -> Option<Vec<String>> {
+    /// Takes the backup before the start of an application, if there is one and it was not started yet, and returns its
+    /// command line. The application may be a new version that changes its database first, so this state outlives the
+    /// backups of the same hour.
+    pub(super) fn backup_before_start(&mut self) -> Option<Vec<String>> {
         (self.is_first && self.waiting.front() == Some(&Job::Backup)).then(|| {
             self.waiting.pop_front();
-            self.command(Job::Backup)
+            let mut words = self.backup_words(if self.words.has_pre_update { "pre-update" } else { "scheduled" });
+            words.push("--give-way".to_owned());
+            words.extend(self.words.set.iter().cloned());
+            words
         })
     }
 
@@ -201,8 +211,7 @@ impl Planner {
                 words
             }
             Job::Cleanup => texts(&["cleanup", "--force"]),
-            Job::Verify if self.words.verify_all => texts(&["verify", "--all"]),
-            Job::Verify => texts(&["verify"]),
+            Job::Verify => self.words.verify.clone(),
         };
         // The store knows of backups that others made. The first one of a run does not ask.
         if let (Job::Backup, false, Some(Timing::Every(every))) = (job, self.is_first, &self.schedule.backup) {

@@ -149,10 +149,12 @@ fn tasks(schedule: &Schedule, context: &Context) -> anyhow::Result<Vec<Task>> {
         commands.push(command(&["cleanup"], context)?);
     }
     let mut tasks = vec![Task { job: Job::Backup, commands, lines }];
+    let verify = settings.schedule.verification(&settings.store);
+    let verify: Vec<&str> = verify.iter().map(String::as_str).chain(["--quiet"]).collect();
     let further: [(Job, &Follow, &[&str]); 3] = [
         (Job::Rotate, &schedule.rotate, &["rotate"]),
         (Job::Cleanup, &schedule.cleanup, &["cleanup"]),
-        (Job::Verify, &schedule.verify, &["verify", "--all", "--quiet"]),
+        (Job::Verify, &schedule.verify, &verify),
     ];
     for (job, follow, words) in further {
         if let Follow::At(line) = follow {

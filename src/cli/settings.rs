@@ -72,7 +72,8 @@ impl Configuration {
         if let (Some((path, _)), Some(layer)) = (&file, &layer)
             && is_by_chance(args, &variables, path)
         {
-            problems.extend(refuse_by_chance(&effective.settings, layer, path));
+            let lookup = |name: &str| variables.get(name).map(|(value, _)| value);
+            problems.extend(refuse_by_chance(&effective, layer, path, lookup));
         }
         if let (true, Some(risk)) = (variables.used_dotenv(), dotenv.risk) {
             problems.push(unsafe_file(Path::new(".env"), risk));

@@ -18,6 +18,7 @@ use crate::ops::jobs::verify::{self as job, Mark};
 use crate::ops::resolve::{Place, Selected, in_store};
 use crate::ops::verify::{ArchiveState, Examined, Verified, VerifyDepth, verify};
 use crate::ops::verify_digest::{NO_DIGEST, verify_digest};
+use crate::ops::verify_part::Part;
 use crate::report::archives::{Verification, Verifications, VerifiedArchive, VerifiedStore};
 use crate::store::StoreError;
 use crate::workspace::verified::Counts;
@@ -34,6 +35,7 @@ use crate::workspace::verified::Counts;
 #[command(after_help = "Examples:
   heirloom verify
   heirloom verify --all --depth quick
+  heirloom verify --part 1/4          from cron, every week
   heirloom verify --store all         every archive in every store
   heirloom verify /mnt/usb/shop_20260301T030000Z.tar.gz
 
@@ -46,6 +48,12 @@ pub struct VerifyArgs {
     /// Every archive of the store
     #[arg(long, conflicts_with = "archives")]
     all: bool,
+    /// A part of the store: as many archives as 1/N of them, those that were verified longest ago
+    ///
+    /// Once a week with 1/4: every archive that stays is verified once in four weeks. A new archive was read back by its
+    /// backup. When each was verified is in the activity log of the store (`heirloom log`).
+    #[arg(long, value_name = "1/N", conflicts_with_all = ["archives", "all"])]
+    part: Option<Part>,
     /// How thoroughly archives are verified
     #[arg(long, value_enum, value_name = "DEPTH", default_value = "standard")]
     depth: DepthArg,
@@ -99,7 +107,7 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
     if context.all_stores {
         return in_all_stores(args, depth, context);
     }
-    let InStore { archives, result } = verify_store(args, args.all, context)?;
+    let InStore { archives, result } = verify_store(args, args.all || args.part.is_some(), context)?;
     if context.ui.is_json() {
         context.ui.document(&Verification { depth, archives });
     }
@@ -108,8 +116,8 @@ pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Ou
 
 /// Verifies every archive in every store. A store that fails does not stop the others; the worst exit code counts.
 fn in_all_stores(args: &VerifyArgs, depth: &'static str, context: &mut Context) -> anyhow::Result<Outcome> {
-    if !args.archives.is_empty() {
-        let hint = "name one store for single archives, or leave the archives out";
+    if !args.archives.is_empty() || args.part.is_some() {
+        let hint = "name one store for single archives or a part, or leave them out";
         return Err(Failure::usage("all stores are verified with all their archives", hint).into());
     }
     let main = context.settings.store.clone();
@@ -288,11 +296,21 @@ fn look_at_all(args: &VerifyArgs, context: &Context) -> anyhow::Result<Vec<Looke
     let mut looked = Vec::new();
     let of_set =
         found.snapshots.iter().filter(|one| args.set.as_ref().is_none_or(|set| means(set, one, &context.settings)));
+    let mut of_set: Vec<_> = of_set.collect();
+    if let Some(part) = args.part {
+        let log = store.workspace().activities(None, false)?;
+        let all = of_set.len();
+        of_set = part.choose(&of_set, &log, context.now);
+        context.ui.detail(format!("{} of {}: verified longest ago", of_set.len(), text::count(all as u64, "archive")));
+    }
     // An archive that cannot be described has no set; it is verified when no set is given.
     let is_broken = |foreign: &&Foreign| foreign.is_damaged() || foreign.is_unread() || foreign.lacks_key();
     let broken = found.foreign.iter().filter(is_broken).filter(|_| args.set.is_none());
-    let names: Vec<&str> =
-        of_set.map(|snapshot| snapshot.name.as_str()).chain(broken.map(|foreign| foreign.name.as_str())).collect();
+    let names: Vec<&str> = of_set
+        .iter()
+        .map(|snapshot| snapshot.name.as_str())
+        .chain(broken.map(|foreign| foreign.name.as_str()))
+        .collect();
     for (index, name) in names.iter().copied().enumerate() {
         let overall = Overall::Archive { number: index + 1, of: names.len() };
         looked.push(match in_store(&store, name, &reading) {

@@ -60,6 +60,7 @@ pub enum Key {
     RotateAt,
     CleanupAt,
     VerifyAt,
+    VerifyParts,
     MaxBackupAge,
     RunRestore,
     RestoreWait,
@@ -80,7 +81,7 @@ pub enum Key {
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -123,6 +124,7 @@ impl Key {
         Self::RotateAt,
         Self::CleanupAt,
         Self::VerifyAt,
+        Self::VerifyParts,
         Self::MaxBackupAge,
         Self::RunRestore,
         Self::RestoreWait,
@@ -198,6 +200,7 @@ impl Key {
             Self::RotateAt => ("schedule", "rotate"),
             Self::CleanupAt => ("schedule", "cleanup"),
             Self::VerifyAt => ("schedule", "verify"),
+            Self::VerifyParts => ("schedule", "verify_parts"),
             Self::MaxBackupAge => ("health", "max_backup_age"),
             Self::RunRestore => ("run", "restore"),
             Self::RestoreWait => ("run", "restore_wait"),
@@ -339,7 +342,8 @@ impl Key {
             | Self::Final
             | Self::RotateAt
             | Self::CleanupAt
-            | Self::VerifyAt => settings.schedule.set(self, value)?,
+            | Self::VerifyAt
+            | Self::VerifyParts => settings.schedule.set(self, value)?,
             Self::MaxBackupAge => health.max_backup_age = Some(age(value)?),
             Self::RunRestore
             | Self::RestoreWait
@@ -426,7 +430,8 @@ impl Key {
             | Self::Final
             | Self::RotateAt
             | Self::CleanupAt
-            | Self::VerifyAt => settings.schedule.get(self),
+            | Self::VerifyAt
+            | Self::VerifyParts => settings.schedule.get(self),
             Self::MaxBackupAge => health.max_backup_age.map(age),
             Self::RunRestore
             | Self::RestoreWait

@@ -1,13 +1,15 @@
 //! The section `[schedule]`: when `heirloom run` works by itself.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::value::{Value, age_text, not, parse_age, switch};
+use super::value::{Value, age_text, not, number, parse_age, switch};
 use super::{Effective, Key, Origin, Settings};
 use crate::names::HostLabel;
 use crate::schedule::{Follow, Line, Schedule, Timing, delay_of};
+use crate::store_url::Location;
 
 /// The shortest interval between two backups.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -40,6 +42,8 @@ pub struct ScheduleSettings {
     pub cleanup: Follow,
     /// When archives are verified: never after a backup.
     pub verify: Follow,
+    /// Into how many parts the archives are divided, of which one is verified at a time.
+    pub verify_parts: NonZeroU32,
 }
 
 impl Default for ScheduleSettings {
@@ -55,6 +59,7 @@ impl Default for ScheduleSettings {
             rotate: Follow::AfterBackup,
             cleanup: Follow::AfterBackup,
             verify: Line::parse("@weekly").map_or(Follow::Never, Follow::At),
+            verify_parts: const { NonZeroU32::new(4).unwrap() },
         }
     }
 }
@@ -68,6 +73,17 @@ impl ScheduleSettings {
     /// Returns whether a backup is made at the end of a run.
     pub fn backs_up_at_end(&self) -> bool {
         self.enabled && self.last_one
+    }
+
+    /// Returns the command line that verifies a store: a part or all of a local one. A remote one is not read from end
+    /// to end: its newest archives are verified.
+    pub fn verification(&self, store: &Location) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        match (store, self.verify_parts.get()) {
+            (Location::Remote(_), _) => words(&["verify"]),
+            (Location::Folder(_), 1) => words(&["verify", "--all"]),
+            (Location::Folder(_), parts) => words(&["verify", "--part", &format!("1/{parts}")]),
+        }
     }
 
     /// Returns the schedule of a host.
@@ -109,6 +125,10 @@ impl ScheduleSettings {
                     follow => follow,
                 }
             }
+            Key::VerifyParts => {
+                let parts = number(value, 1, 1000)?;
+                self.verify_parts = NonZeroU32::new(parts).unwrap_or(NonZeroU32::MIN);
+            }
             _ => {}
         }
         Ok(())
@@ -136,6 +156,7 @@ impl ScheduleSettings {
             Key::RotateAt => follow(&self.rotate),
             Key::CleanupAt => follow(&self.cleanup),
             Key::VerifyAt => follow(&self.verify),
+            Key::VerifyParts => Some(Value::Number(self.verify_parts.get().into())),
             _ => None,
         }
     }
@@ -190,7 +211,7 @@ impl Effective {
     }
 
     /// Returns whether a number of archives is asked for and no rule: the last 10 are the last 10.
-    fn counts_only(&self) -> bool {
+    pub fn counts_only(&self) -> bool {
         let mut rules = [Key::Last, Key::Hourly, Key::Daily, Key::Weekly, Key::Monthly, Key::Yearly].into_iter();
         !self.is_default(Key::Keep) && rules.all(|rule| self.is_default(rule))
     }

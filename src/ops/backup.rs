@@ -1,21 +1,19 @@
 //! Backs up a set: plan, capture, pack.
 
+mod capture;
 mod note;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::changed::{self, ArchivedIn, CopyOf};
+use super::changed::{self, ArchivedIn, CopyOf, Held};
 use super::explain::remedy_for_source;
-use super::inventory::{Reading, inventory};
-use super::pack::{Packed, Provenance, Request, Staged, pack};
+use super::inventory::Reading;
+use super::pack::{Packed, Request, pack};
 use super::resolve::in_store;
-use super::scratch_room::{room_for_copies, room_for_copies_in_scratch};
 use crate::clock::Clock;
-use crate::database::{PinnedDatabase, Source, SourceError, Timeouts, is_blank, pin, probe, refuse_unlinked};
+use crate::database::{Source, SourceError, Timeouts, is_blank, probe};
 use crate::digest::Sha256;
 use crate::failure::Remedy;
 use crate::latest::Remembered;
@@ -25,13 +23,13 @@ use crate::metadata::{DatabaseMetadata, Extent, Integrity, Kind};
 use crate::names::{ArchiveName, HostLabel, Name};
 use crate::ops::Repository;
 use crate::platform;
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::retention;
 use crate::snapshot::{Brief, Snapshot};
 use crate::store::StoreError;
 use crate::streams::{OwnHost, Place, Stream};
-use crate::workspace::scratch::remove_leftovers_beside_databases;
-use crate::workspace::{Hold, Scratch, Seen};
+use crate::workspace::{Hold, Seen};
+use capture::{Captured, capture};
 pub use note::{Finding, Note};
 
 /// What a backup is going to do. `--dry-run` prints it.
@@ -47,6 +45,9 @@ pub struct Plan {
     pub unreadable: Vec<LeftOut>,
     /// How the archive is made; `absent` names the missing, empty and unreadable ones and those that were not chosen.
     pub request: Request,
+    /// Whether an application is about to start and waits until its databases are copied. Databases that hold what an
+    /// older archive holds are noted.
+    pub is_at_start: bool,
 }
 
 /// A database of which nothing can be read.
@@ -106,7 +107,7 @@ pub fn plan(sources: Vec<Source>, if_missing: IfMissing, mut request: Request) -
     }
     let left_out = missing.iter().chain(&empty).chain(unreadable.iter().map(|unreadable| &unreadable.source));
     request.absent.extend(left_out.map(|source| source.name.clone()));
-    Ok(Plan { sources: present, missing, empty, unreadable, request })
+    Ok(Plan { sources: present, missing, empty, unreadable, request, is_at_start: false })
 }
 
 /// Returns whether a database cannot be read at all: it is not a SQLite file, or this user may not open it.
@@ -179,6 +180,34 @@ pub fn execute(repository: &Repository, plan: &Plan, run: &Run<'_>, progress: &d
     archive(repository, plan, captured, run, progress)
 }
 
+/// A database, and the archive that holds the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// The database.
+    pub database: Name,
+    /// The newest archive of its stream that holds what it holds, if one does.
+    pub archive: Option<ArchiveName>,
+    /// Whether that is the newest one of its stream.
+    pub is_newest: bool,
+}
+
+/// Copies all databases, compares the copies with the archives, and throws them away.
+pub fn compare(
+    repository: &Repository,
+    plan: &Plan,
+    run: &Run<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Compared>> {
+    let captured = capture(repository, plan, run, progress)?;
+    let held = captured.held(repository, plan, run.reading, progress)?;
+    let compared = plan.sources.iter().zip(held).map(|(source, held)| Compared {
+        database: source.name.clone(),
+        archive: held.map(|held| held.archive.name.clone()),
+        is_newest: held.is_some_and(Held::is_newest),
+    });
+    Ok(compared.collect())
+}
+
 /// What a backup came to that was wanted only if something changed.
 #[derive(Debug)]
 pub enum IfChanged {
@@ -215,145 +244,17 @@ pub fn execute_if_changed(
     archive(repository, plan, captured, run, progress).map(|made| IfChanged::Made(Box::new(made)))
 }
 
-/// Copies of all databases, in scratch.
-struct Captured<'a> {
-    scratch: Scratch,
-    /// Where the copies are, if not in `scratch`.
-    _elsewhere: Option<Scratch>,
-    staged: Vec<Staged>,
-    streams: Vec<Stream>,
-    notes: Vec<Note>,
-    request: Request,
-    /// The archives, newest first.
-    known: Cow<'a, [Snapshot]>,
-    /// The look that holds for each copy, if there is one.
-    looks: Vec<Option<Look>>,
-    /// The digest of each copy, if it is known before the archive is made.
-    copied: Vec<Option<Sha256>>,
-}
-
-impl Captured<'_> {
-    fn copies<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = CopyOf<'a>> {
-        let parts = plan.sources.iter().zip(&self.streams).zip(self.staged.iter().zip(&self.looks));
-        parts.map(|((source, stream), (staged, look))| CopyOf {
-            source,
-            stream,
-            copy: &staged.copy,
-            bytes: staged.bytes,
-            look: look.as_ref(),
-        })
-    }
-}
-
-/// Copies all databases as they are at one point in time.
-fn capture<'a>(
-    repository: &Repository,
-    plan: &Plan,
-    run: &Run<'a>,
-    progress: &dyn Progress,
-) -> anyhow::Result<Captured<'a>> {
-    let limits = &run.limits;
-    if let Some(name) = &plan.request.name {
-        refuse_taken(repository, name)?;
-    }
-    let workspace = repository.workspace();
-    workspace.create()?;
-    if run.known.is_none() {
-        workspace.try_remove_ended_scratch(progress);
-        remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
-    }
-    let scratch = workspace
-        .scratch()
-        .with_context(|| format!("cannot make a scratch folder in the store \"{}\"", repository.location()))?;
-
-    // Before the pin, which keeps the writers of a rollback-mode database waiting.
-    let known: Cow<'_, [Snapshot]> = match run.known {
-        Some(known) => known.into(),
-        None => inventory(repository, run.reading, progress)?.snapshots.into(),
-    };
-    let guarded = workspace.held_besides(run.hold).context("cannot read which databases are guarded")?;
-    let provenances: Vec<Provenance> = plan.sources.iter().map(|source| Provenance::of(&source.path)).collect();
-
-    for source in &plan.sources {
-        refuse_unlinked(&source.path)?;
-    }
-    // Copies that are vacuumed may go elsewhere, and nobody knows how small they become.
-    let is_remote = repository.store().folder().is_none() && !plan.request.vacuum;
-    if plan.request.sealing.is_some() || is_remote {
-        room_for_copies_in_scratch(workspace, &plan.sources, &plan.request)?;
-    }
-    progress.begin(Stage::Lock, plan.request.set.as_str(), 0);
-    let before_pin = changed::look_at(&plan.sources, limits, progress)?;
-    let pinned = pin(&plan.sources, scratch.path(), run.clock, limits, progress)?;
-    let (consistent, created_at) = (pinned.consistent, pinned.at);
-    let total = pinned.databases.iter().map(|database| database.bytes()).sum();
-    let freezes = pinned.databases.iter().any(PinnedDatabase::freezes);
-    if !freezes {
-        progress.captured();
-    }
-    // Plain data of an encrypted archive stays in its scratch folder.
-    let movable = plan.request.vacuum && plan.request.sealing.is_none();
-    let elsewhere = if movable { room_for_copies(workspace.folder(), total, run.temporary) } else { None };
-    let folder = elsewhere.as_ref().unwrap_or(&scratch).path();
-    let (mut staged, mut streams, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    notes.extend(
-        plan.empty.iter().map(|source| Note::Empty { database: source.name.clone(), path: source.path.clone() }),
-    );
-    notes.extend(plan.unreadable.iter().map(|LeftOut { source, why, remedy }| Note::Unreadable {
-        database: source.name.clone(),
-        path: source.path.clone(),
-        why: why.clone(),
-        remedy: remedy.clone(),
-    }));
-    let mut request = Request { consistent, created_at, ..plan.request.clone() };
-    for (index, (source, database)) in plan.sources.iter().zip(pinned.databases).enumerate() {
-        let copy = folder.join(format!("{index}.db"));
-        progress.begin(Stage::Copy, source.name.as_str(), database.bytes());
-        let copied = database.copy_and_look(&copy, limits, progress)?;
-        let mut provenance = provenances[index].clone();
-        let mut stream = stream_of(source, &request.set, &request.host.label);
-        let before = lineage::before(&known, &stream, &source.name, provenance.file.as_ref(), created_at);
-        (provenance.by_file, provenance.previous) = (before.by_file, before.previous);
-        stream.file = provenance.file.clone().filter(|_| before.by_file);
-        streams.push(stream);
-        let database = &source.name;
-        notes.extend(before.rival.map(|archive| Note::Rival { database: database.clone(), archive }));
-        let behind = before.newest.filter(|newest| *newest - created_at > BEHIND);
-        notes.extend(behind.map(|newest| Note::Behind { database: database.clone(), newest }));
-        notes.extend(before.other_path.map(|path| Note::OtherPath { database: database.clone(), path }));
-        let path = provenance.resolved.as_deref().map(Path::new);
-        // A copy made during a guarded command must not be restored after that command was rolled back.
-        let is_guarded = guarded.iter().flat_map(|held| &held.guarded).any(|guarded| Some(guarded.as_path()) == path);
-        if is_guarded {
-            request.kind = Kind::Safety;
-            notes.push(Note::Guarded { database: database.clone() });
-        }
-        staged.push(Staged {
-            name: source.name.clone(),
-            source: source.path.clone(),
-            copy,
-            bytes: copied.bytes,
-            provenance,
-            damage: copied.damage,
-        });
-    }
-    if freezes {
-        progress.captured();
-    }
-    // Every connection was closed with its copy.
-    let looks = changed::agreed(before_pin, &changed::look_at(&plan.sources, limits, progress)?);
-    let copied = vec![None; looks.len()];
-    Ok(Captured { scratch, _elsewhere: elsewhere, staged, streams, notes, request, known, looks, copied })
-}
-
 /// Makes the archive out of the copies.
 fn archive(
     repository: &Repository,
     plan: &Plan,
-    captured: Captured<'_>,
+    mut captured: Captured<'_>,
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Made> {
+    if plan.is_at_start {
+        captured.note_stale(repository, plan, run.reading, progress)?;
+    }
     let Captured { scratch, _elsewhere, staged, streams, mut notes, request, known, looks, copied } = captured;
     let packed = pack(repository, &scratch, staged, &request, progress)?;
     notes.extend(packed.unrecorded.iter().map(|why| Note::Unrecorded { why: why.clone() }));

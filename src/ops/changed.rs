@@ -205,6 +205,57 @@ pub fn archived(
     Ok((!all.is_empty()).then_some(all))
 }
 
+/// How many archives of a stream a copy is compared with: each may be a request to the store.
+const MOST_COMPARED: usize = 100;
+
+/// The archive that holds what a database holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The archive; of several, the newest.
+    pub archive: &'a Snapshot,
+    /// The newest archive of its stream.
+    pub newest: &'a Snapshot,
+}
+
+impl Held<'_> {
+    /// Returns whether it is the newest one of its stream.
+    pub fn is_newest(self) -> bool {
+        self.archive.name == self.newest.name
+    }
+}
+
+/// Returns the archive of its stream that holds what a copy holds. `known` are the archives, newest first; those dated
+/// after `now` prove nothing. The copy is read only if one of them has its size.
+pub fn held<'a>(
+    repository: &Repository,
+    copy: &CopyOf<'_>,
+    known: &'a [Snapshot],
+    now: DateTime<Utc>,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Option<Held<'a>>> {
+    let counts = |snapshot: &&Snapshot| {
+        let of_stream = snapshot.databases.iter().any(|brief| brief.stream == *copy.stream);
+        of_stream && snapshot.is_good() && snapshot.created_at <= now
+    };
+    let mut of_stream = known.iter().filter(counts).peekable();
+    let Some(newest) = of_stream.peek().copied() else { return Ok(None) };
+    let recorded = repository.workspace().seen(copy.stream);
+    let mut own = None;
+    for archive in of_stream.take(MOST_COMPARED) {
+        let recorded = recorded.as_ref().filter(|seen| seen.archive == archive.name && seen.bytes == archive.bytes);
+        let Some(digest) = digest_of(repository, archive, copy, recorded, reading) else { continue };
+        let own = match own {
+            Some(own) => own,
+            None => *own.insert(hash(copy.copy, progress)?),
+        };
+        if digest == own {
+            return Ok(Some(Held { archive, newest }));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the digest of the copy that an archive was made from, as far as it can be one of this size. `recorded` is
 /// the record of the archive.
 fn digest_of(

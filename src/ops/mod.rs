@@ -39,5 +39,6 @@ mod test_world;
 mod tests;
 pub mod verify;
 pub mod verify_digest;
+pub mod verify_part;
 
 pub use repository::{Committer, LockedStore, Repository, Taken};

@@ -37,7 +37,7 @@ pub use private::{
 };
 pub use processes::{
     deleted_file_written, deleted_files, descriptor_path, has_open, host_name, is_ignored, is_no_process,
-    keep_own_rights, other_processes, process_name, sees_all_processes, wait_for_input,
+    keep_own_rights, names_open, other_processes, process_name, sees_all_processes, wait_for_input,
 };
 pub use publish::{First, Published, publish_new};
 pub use record_locks::{LockKind, Locking, RecordLock, record_locks, try_lock_records};

@@ -95,6 +95,18 @@ pub fn has_open(pid: u32, files: &[(u64, u64)]) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Returns the names under which a process has a file open: another one than ours in a container. Opens nothing.
+pub fn names_open(pid: u32, file: (u64, u64)) -> io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let link = entry?.path();
+        if fs::metadata(&link).is_ok_and(|open| file_id(&open) == file) {
+            names.extend(fs::read_link(&link));
+        }
+    }
+    Ok(names)
+}
+
 /// Returns a path for reading the open file of a descriptor, even if the file was deleted.
 pub fn descriptor_path(pid: u32, descriptor: u32) -> String {
     format!("/proc/{pid}/fd/{descriptor}")

@@ -42,6 +42,8 @@ pub enum Backup {
     SkippedNoKey(SkippedNoKey),
     /// Nothing was done.
     Planned(Planned),
+    /// The databases were only compared with the archives.
+    Compared(Compared),
     /// An archive was made.
     Made(Box<Made>),
 }
@@ -58,6 +60,30 @@ pub enum Outcome {
     Unchanged,
     /// The key of the store is not set.
     SkippedNoKey,
+    /// Only compared.
+    Compared,
+}
+
+/// Which archives hold what the databases of a set hold: `run` asks for it before it brings the newest one back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// [`Outcome::Compared`].
+    pub outcome: Outcome,
+    /// The set.
+    pub set: Name,
+    /// The databases that exist.
+    pub databases: Vec<ComparedDatabase>,
+    /// Whether each of them is what the newest archive of its stream holds.
+    pub is_newest: bool,
+}
+
+/// A database, and the archive that holds the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ComparedDatabase {
+    /// The database.
+    pub name: Name,
+    /// The newest archive of its stream that holds what it holds, if one does.
+    pub archive: Option<ArchiveName>,
 }
 
 /// The key of the store is not set: nothing was backed up.
@@ -275,6 +301,15 @@ pub enum Note {
     Unrecorded {
         /// Why.
         why: String,
+    },
+    /// It holds what an older archive holds, although nobody restored that.
+    Stale {
+        /// The database.
+        database: Name,
+        /// The older archive.
+        archive: ArchiveName,
+        /// The newest archive before this backup.
+        newest: ArchiveName,
     },
     /// A guarded command is running, so it is a safety backup.
     Guarded {

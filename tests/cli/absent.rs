@@ -271,3 +271,22 @@ print('ready', flush=True); sys.stdin.read()",
         world.heirloom(["backup", name]).success();
     }
 }
+
+/// A process whose tenants all have databases of one name deletes one of them.
+#[test]
+fn a_deleted_database_of_the_same_name_elsewhere_is_another_one() {
+    let world = World::new();
+    let script = "
+import os, sqlite3, sys
+def tenant(name):
+    os.mkdir(name)
+    c = sqlite3.connect(name + '/app.db', isolation_level=None)
+    c.executescript('pragma journal_mode=wal; create table t(x); insert into t values(1)')
+    return c
+gone, there = tenant('gone'), tenant('there')
+[os.unlink('gone/app.db' + ending) for ending in ('-shm', '-wal', '')]
+print('ready', flush=True); sys.stdin.read()";
+    let application = Application::start(&world, script);
+    world.heirloom(["backup", "there/app.db"]).success();
+    drop(application);
+}

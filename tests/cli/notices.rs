@@ -68,6 +68,36 @@ fn a_file_found_by_chance_runs_no_program() {
 
 #[test]
 #[cfg(feature = "remote")]
+fn a_file_found_by_chance_sends_no_key_to_a_server_that_it_names() {
+    let sink = crate::notice_sink::Sink::start("http");
+    let server = format!("http://127.0.0.1:{}", sink.port);
+    let mut world = World::new();
+    world.database("app.db");
+    world.env("CONNECT_API_KEY", "hunter2");
+    let endpoint = format!("endpoint={server}");
+    let host = format!("127.0.0.1:{}", sink.port);
+    for (setting, what) in [
+        (format!("[store]\nurl = 'connect://{host}/ada/app?{endpoint}'\n"), "store.url: sends CONNECT_API_KEY to 127."),
+        (format!("[copies.a]\nurl = 'connect://{host}/ada/app?{endpoint}'\n"), "copies.a.url: sends CONNECT_API_KEY"),
+        (format!("[store]\nurl = 'gs://bucket?{endpoint}'\n"), "store.url: sends credentials to the endpoint"),
+        (format!("[copies.a]\nurl = 'az://box?{endpoint}'\n"), "copies.a.url: sends credentials to the endpoint"),
+    ] {
+        fs::write(world.path("heirloom.toml"), &setting).unwrap();
+        for words in [&["backup", "app.db"][..], &["list"], &["store", "check"]] {
+            world.heirloom(words).exits(2).says(what).says("if you trust it, name it with `--config heirloom.toml`");
+        }
+    }
+    assert!(sink.got_at("").is_empty(), "nothing was asked");
+    // The server that this user has named, and a file that was named.
+    let url = format!("[store]\nurl = 'connect://{host}/ada/app?{endpoint}'\n");
+    fs::write(world.path("heirloom.toml"), &url).unwrap();
+    world.heirloom(["config", "show", "--config", "heirloom.toml"]).success();
+    world.env("CONNECT_SERVER", &server).heirloom(["config", "show"]).success();
+    world.env("CONNECT_SERVER", "https://connect.example").heirloom(["config", "show"]).exits(2);
+}
+
+#[test]
+#[cfg(feature = "remote")]
 fn a_file_found_by_chance_sends_no_secret_to_whom_it_names() {
     let sink = crate::notice_sink::Sink::start("http");
     let url = format!("http://127.0.0.1:{}/ok/stranger", sink.port);
@@ -368,7 +398,7 @@ mod over_the_network {
             // Its certificate is signed by nobody this host knows.
             let ran = run(&world, &["backup"]).success().says("notice to mail not delivered");
             assert!(ran.stderr.to_lowercase().contains("certificate"), "{}", ran.stderr);
-            assert!(sink.got().is_empty());
+            assert!(sink.got_at("").is_empty());
 
             world.env("SSL_CERT_FILE", sink.trusted().to_str().unwrap());
             // The next run delivers it.

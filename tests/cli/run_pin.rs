@@ -69,7 +69,7 @@ fn the_first_change_of_the_application_is_not_in_the_backup_of_the_start() {
         world.sql("app.db", &format!("PRAGMA journal_mode={mode}; CREATE TABLE kept(x); {OLD}"));
         let mut run = drop_old(&world, &["app.db"]);
         assert_eq!(run.code(), 0, "{}", run.said());
-        let [before] = &archives(&world, "scheduled")[..] else { panic!("{mode}: {}", run.said()) };
+        let [before] = &archives(&world, "pre-update")[..] else { panic!("{mode}: {}", run.said()) };
         assert_eq!(tables(&world, before), "kept,old", "{mode}: {}", run.said());
         let [after] = &archives(&world, "final")[..] else { panic!("{mode}: {}", run.said()) };
         assert_eq!(tables(&world, after), "kept", "{mode}");
@@ -83,6 +83,23 @@ fn the_first_change_of_the_application_is_not_in_the_backup_of_the_start() {
 }
 
 #[test]
+fn what_a_new_version_found_outlives_the_backups_of_its_hour() {
+    let mut world = World::new();
+    world.env("DATABASE_PATH", "app.db");
+    world.sql("app.db", &format!("CREATE TABLE kept(x); {OLD} INSERT INTO kept SELECT x FROM old; DROP TABLE old"));
+    for version in 1..=3 {
+        world.sql("app.db", &format!("CREATE TABLE old(x); INSERT INTO old VALUES({version})"));
+        let mut run = drop_old(&world, &["app.db"]);
+        assert_eq!(run.code(), 0, "{}", run.said());
+    }
+    let ran = world.run(&mut live(&world, ["rotate", "--force"])).success();
+    let before = archives(&world, "pre-update");
+    assert_eq!(before.len(), 3, "{}", ran.stdout);
+    before.iter().for_each(|archive| assert_eq!(tables(&world, archive), "kept,old", "{archive}"));
+    assert!(archives(&world, "final").len() < 3, "of an hour the last one stays: {}", ran.stdout);
+}
+
+#[test]
 fn each_of_several_sets_is_captured_before_the_application() {
     let world = World::new();
     let sets = "[sets.one.databases]\none = 'one.db'\n[sets.two.databases]\ntwo = 'two.db'\n";
@@ -91,7 +108,7 @@ fn each_of_several_sets_is_captured_before_the_application() {
     world.sql("two.db", OLD);
     let mut run = drop_old(&world, &["one.db", "two.db"]);
     assert_eq!(run.code(), 0, "{}", run.said());
-    let before = archives(&world, "scheduled");
+    let before = archives(&world, "pre-update");
     assert_eq!(before.len(), 2, "{}", run.said());
     before.iter().for_each(|archive| assert_eq!(tables(&world, archive), "old", "{archive}"));
     assert_eq!(archives(&world, "final").len(), 2);

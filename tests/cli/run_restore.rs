@@ -78,6 +78,7 @@ fn the_newest_archive_replaces_what_is_not_the_same_and_that_is_kept() {
     // A deployment brings its own, older one.
     fs::write(world.path("app.db"), &bundled).unwrap();
     let ran = run(&world, "exit 0").success().says("restored app from").says("what was there before is kept as app_");
+    let ran = ran.says("app holds what app_").says("an older backup: the newest is restored");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10", "{}", ran.stderr);
     let kept = ran.stderr.split("is kept as ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     world.run(&mut live(&world, ["restore", &kept, "--to", "kept.db"])).success();
@@ -85,6 +86,17 @@ fn the_newest_archive_replaces_what_is_not_the_same_and_that_is_kept() {
     // Nothing was written since the backup at its end.
     let ran = run(&world, "exit 0").success();
     assert!(!ran.stderr.contains("restored"), "{}", ran.stderr);
+    // A bundle that is the newest backup, on a disk without any record, is left as it is.
+    let restored = fs::read(world.path("app.db")).unwrap();
+    fs::remove_dir_all(world.path("backups/.heirloom")).unwrap();
+    fs::write(world.path("app.db"), &restored).unwrap();
+    let ran = run(&world, "exit 0").success();
+    assert!(!ran.stderr.contains("restored") && !ran.stderr.contains("holds what"), "{}", ran.stderr);
+    // One that no archive holds is replaced and kept.
+    world.sql("app.db", "DELETE FROM notes WHERE id > 5");
+    let ran = run(&world, "exit 0").success().says("restored app from").says("what was there before is kept as app_");
+    assert!(!ran.stderr.contains("holds what"), "{}", ran.stderr);
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10", "{}", ran.stderr);
     // A stale one is left alone under the default.
     fs::write(world.path("heirloom.toml"), "").unwrap();
     fs::write(world.path("app.db"), &bundled).unwrap();

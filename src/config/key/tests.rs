@@ -64,6 +64,7 @@ fn what_is_set_is_what_is_got() {
         (Key::RotateAt, text("0 4 * * *")),
         (Key::CleanupAt, text("never")),
         (Key::VerifyAt, text("@daily")),
+        (Key::VerifyParts, Value::Number(7)),
         (Key::MaxBackupAge, text("26h")),
         (Key::RunRestore, text("never")),
         (Key::RestoreWait, text("5m")),

@@ -9,11 +9,13 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::holders::name;
 use crate::database::sidecars::sidecar;
-use crate::platform::{deleted_file_written, deleted_files, descriptor_path, has_open, other_processes, record_locks};
+use crate::platform::{
+    deleted_file_written, deleted_files, descriptor_path, names_open, other_processes, record_locks,
+};
 
 /// A process that writes to deleted files of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinke
 fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
     let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
     let (mut deleted_main, mut deleted_wal, mut deleted_shm) = (None, None, None);
-    let (mut foreign_wal, mut foreign_shm, mut main_inode) = (None, None, main.1);
+    let (mut foreign_wal, mut foreign_shm, mut main_inode) = (Vec::new(), Vec::new(), main.1);
     for (descriptor, named) in deleted_files(pid).ok()? {
         let (is_main, is_shm) = (named == path, named.file_name() == shm_path.file_name());
         if !is_main && !is_shm && named.file_name() != wal_path.file_name() {
@@ -56,17 +58,20 @@ fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         } else if named == shm_path {
             deleted_shm = Some(descriptor);
         } else if is_shm {
-            foreign_shm = Some(descriptor);
+            foreign_shm.push((descriptor, named));
         } else {
-            foreign_wal = Some(descriptor);
+            foreign_wal.push((descriptor, named));
         }
     }
-    // In a container the same file has another path: then the process must have this very database open.
-    if (deleted_wal.or(deleted_shm)).is_none()
-        && foreign_wal.or(foreign_shm).is_some()
-        && has_open(pid, &[main]).unwrap_or(false)
-    {
-        (deleted_wal, deleted_shm) = (foreign_wal, foreign_shm);
+    // In a container the same file has another path: then the process must have this very database open, and beside it.
+    // The databases of tenants may all have one name.
+    if deleted_wal.or(deleted_shm).is_none() && !(foreign_wal.is_empty() && foreign_shm.is_empty()) {
+        let names = names_open(pid, main).unwrap_or_default();
+        let beside = |found: Vec<(u32, PathBuf)>, ending: &str| {
+            let is_beside = |(_, named): &(u32, PathBuf)| names.iter().any(|name| sidecar(name, ending) == *named);
+            found.into_iter().find(is_beside).map(|(descriptor, _)| descriptor)
+        };
+        (deleted_wal, deleted_shm) = (beside(foreign_wal, "-wal"), beside(foreign_shm, "-shm"));
     }
     // SQLite keeps a lock on the main file while it uses a -wal. A child that inherited the descriptors has none.
     deleted_wal = deleted_wal.filter(|_| has_lock(pid, main_inode));

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::database::is_about_index;
 use crate::failure::Remedy;
 use crate::metadata::Extent;
-use crate::names::Name;
+use crate::names::{ArchiveName, Name};
 
 /// What the check of one database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,15 @@ pub enum Note {
     Unrecorded {
         /// Why.
         why: String,
+    },
+    /// It holds what an archive before the newest one of its stream holds, and nobody restored that.
+    Stale {
+        /// The database.
+        database: Name,
+        /// The archive.
+        archive: ArchiveName,
+        /// The newest one.
+        newest: ArchiveName,
     },
     /// A guarded command works on the database, so that the archive is a safety backup.
     Guarded {

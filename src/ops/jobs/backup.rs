@@ -13,7 +13,7 @@ use crate::config::ShrinkWatch;
 use crate::database::{Source, Timeouts};
 use crate::names::{ArchiveName, Name};
 use crate::ops::Repository;
-use crate::ops::backup::{self, Finding, IfChanged, Made, Note, Plan, Run};
+use crate::ops::backup::{self, Compared, Finding, IfChanged, Made, Note, Plan, Run};
 use crate::ops::changed::{self, Listing, Watched};
 use crate::ops::inventory::{Reading, inventory};
 use crate::ops::retain;
@@ -188,6 +188,19 @@ pub fn run(
     let reading = around.reading(None);
     let made = backup::execute(repository, plan, &how(plan, wait, known, &reading, around), progress)?;
     Ok(Done { made, took: started.elapsed() })
+}
+
+/// Returns which archives hold what the databases of a set hold. Makes none.
+pub fn compare(
+    plan: &Plan,
+    wait: Duration,
+    known: Option<&[Snapshot]>,
+    repository: &Repository,
+    around: &Surroundings<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Vec<Compared>> {
+    let reading = around.reading(None);
+    backup::compare(repository, plan, &how(plan, wait, known, &reading, around), progress)
 }
 
 /// What a backup came to that was wanted only if something changed.

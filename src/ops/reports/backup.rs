@@ -43,6 +43,19 @@ pub fn not_changed(set: &Name, all: &[Seen], by: report::By, lost: Vec<Name>) ->
     })
 }
 
+/// Reports which archives hold what the databases of a set hold.
+pub fn compared(set: Name, all: Vec<backup::Compared>) -> report::Compared {
+    report::Compared {
+        outcome: report::Outcome::Compared,
+        set,
+        is_newest: !all.is_empty() && all.iter().all(|one| one.is_newest),
+        databases: all
+            .into_iter()
+            .map(|one| report::ComparedDatabase { name: one.database, archive: one.archive })
+            .collect(),
+    }
+}
+
 /// Reports an archive that was made; `lost` are databases that are gone although archives of them exist, and `words`
 /// gives the words of the face for a remedy.
 pub fn made(
@@ -89,6 +102,7 @@ fn note(note: backup::Note, words: &dyn Fn(&Remedy) -> String) -> report::Note {
             report::Note::Unreadable { database, path: shown(&path), why }
         }
         backup::Note::Unrecorded { why } => report::Note::Unrecorded { why },
+        backup::Note::Stale { database, archive, newest } => report::Note::Stale { database, archive, newest },
         backup::Note::Guarded { database } => report::Note::Guarded { database },
     }
 }

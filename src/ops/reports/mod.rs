@@ -4,7 +4,7 @@ mod backup;
 mod restore;
 mod retain;
 
-pub use backup::{made, not_changed, planned};
+pub use backup::{compared, made, not_changed, planned};
 pub use restore::{plan, restored, schema_after, unchanged};
 pub use retain::{Progressed, retained, simulated};
 
