@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 
 use super::backup_args::BackupArgs;
+use super::backup_captures::{self, capture_all};
 use super::backup_round::Round;
-use super::backup_set::{back_up, open};
+use super::backup_set::{Begun, Captured, SetDone, begin, finish, open};
 use super::copies::{self, Copying};
 use super::{Context, Outcome, keyless, remedy};
 use crate::failure::{Failure, FailureKind, is_interruption};
 use crate::metadata::Kind;
 use crate::names::ArchiveName;
 use crate::ops::Repository;
-use crate::ops::backup::Made;
+use crate::ops::backup::{Made, Plan};
 use crate::ops::explain::explain;
 use crate::ops::jobs::retention::{configured_policy, limits_of};
 use crate::ops::jobs::{Chosen, backup as job};
@@ -22,6 +23,9 @@ use crate::report::backup::{Backup, Backups, Unchanged};
 use crate::report::retain::Retained;
 use crate::retention::{self, Retention};
 use crate::streams::Stream;
+
+/// How many sets may wait until those of them that are to be captured are.
+const MOST_BEGUN: usize = 256;
 
 pub(super) fn run(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let result = all_sets(args, context);
@@ -48,39 +52,34 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
     }
     let mut store = None;
     if !args.dry_run && job::has_databases(&chosen) {
-        let opened = open(context)?;
-        round.list(&opened, &chosen, context)?;
-        store = Some(opened);
-    }
-    let (is_json, is_joint) = (context.ui.is_json(), round.is_joint());
-    let (mut documents, mut made) = (Vec::new(), Vec::new());
-    let mut failed = 0;
-    let mut problems = false;
-    for set in chosen {
-        let name = set.set.to_string();
-        match back_up(args, context, &mut store, &mut round, set) {
-            Ok(done) => {
-                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
-                context.round.backed_up(&done.document, is_damaged);
-                problems |= done.outcome != Outcome::Done;
-                // Of thousands, only what is needed stays in memory.
-                if is_json || !is_joint {
-                    documents.push(done.document);
-                    made.push(done.made.filter(|_| !is_joint));
-                }
-            }
-            // One failed set does not stop the others; a signal does.
-            Err(error) if several && !is_interruption(&error) => {
-                failed += 1;
-                note_failed(&name, &error, context);
-                super::exit::report(&error, &context.typed, &mut context.ui);
-            }
+        match open(context).and_then(|opened| round.list(&opened, &chosen, context).map(|()| opened)) {
+            Ok(opened) => store = Some(opened),
             Err(error) => {
-                note_failed(&name, &error, context);
+                // The notice says of each set what is still safe.
+                if !is_interruption(&error) && !keyless::is_why(&error) {
+                    chosen.iter().for_each(|set| note_failed(set.set.as_str(), &error, context));
+                }
                 return Err(error);
             }
         }
     }
+    let mut results = Results { several, is_joint: round.is_joint(), ..Results::default() };
+    let batch = backup_captures::batch(args, &round, context);
+    let (mut begun, mut ready) = (Vec::new(), 0);
+    for set in chosen {
+        let one = begin(args, context, &mut store, &round, set);
+        let is_large = one.to_capture().is_some_and(|plan| !backup_captures::is_small(plan));
+        ready += usize::from(one.to_capture().is_some());
+        let is_interrupted = one.is_interrupted();
+        begun.push(one);
+        // What waits for no capture is reported at once.
+        if ready == 0 || ready >= batch || is_large || is_interrupted || begun.len() >= MOST_BEGUN {
+            ready = 0;
+            carry_out(args, std::mem::take(&mut begun), store.as_ref(), &mut round, &mut results, context)?;
+        }
+    }
+    carry_out(args, begun, store.as_ref(), &mut round, &mut results, context)?;
+    let Results { mut documents, made, failed, mut problems, .. } = results;
     problems |= round.report(args.choice.set.as_ref(), context)? != Outcome::Done;
     let (mut copies, copied) = copy(args, store.as_ref(), context)?;
     context.round.copied(&copies);
@@ -109,18 +108,11 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
             Some(Backup::Unchanged(only)) if !several => {
                 context.ui.document(&Backup::Unchanged(Unchanged { copies, ..only }));
             }
-            Some(Backup::Unchanged(only)) if !several => {
-                context.ui.document(&Backup::Unchanged(Unchanged { copies, ..only }));
-            }
             Some(only) if !several => context.ui.document(&only),
             last => {
                 documents.extend(last);
-                context.ui.document(&Backups {
-                    backups: documents,
-                    gone: round.take_gone(),
-                    retention: retained,
-                    copies,
-                });
+                let (gone, newly_gone) = round.take_gone();
+                context.ui.document(&Backups { backups: documents, gone, newly_gone, retention: retained, copies });
             }
         }
     }
@@ -128,6 +120,83 @@ fn all_sets(args: &BackupArgs, context: &mut Context) -> anyhow::Result<Outcome>
         Outcome::Done if failed > 0 || problems => Outcome::Problems,
         copied => copied,
     })
+}
+
+/// What became of the sets so far.
+#[derive(Default)]
+struct Results {
+    several: bool,
+    is_joint: bool,
+    documents: Vec<Backup>,
+    made: Vec<Option<Made>>,
+    failed: u64,
+    problems: bool,
+}
+
+impl Results {
+    /// Reports the result of a set. Fails if that ends the run.
+    fn add(&mut self, set: &str, ended: anyhow::Result<SetDone>, context: &mut Context) -> anyhow::Result<()> {
+        match ended {
+            Ok(done) => {
+                let is_damaged = done.made.as_ref().is_some_and(|made| made.packed.is_damaged());
+                context.round.backed_up(&done.document, is_damaged);
+                self.problems |= done.outcome != Outcome::Done;
+                // Of thousands, only what is needed stays in memory.
+                if context.ui.is_json() || !self.is_joint {
+                    self.documents.push(done.document);
+                    self.made.push(done.made.filter(|_| !self.is_joint));
+                }
+                Ok(())
+            }
+            // One failed set does not stop the others; a signal does.
+            Err(error) if self.several && !is_interruption(&error) => {
+                self.failed += 1;
+                note_failed(set, &error, context);
+                super::exit::report(&error, &context.typed, &mut context.ui);
+                Ok(())
+            }
+            Err(error) => {
+                note_failed(set, &error, context);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Captures the sets of a batch and reports the results in their order. A signal ends the run once what was finished
+/// before it is reported.
+fn carry_out(
+    args: &BackupArgs,
+    mut begun: Vec<Begun>,
+    store: Option<&Repository>,
+    round: &mut Round,
+    results: &mut Results,
+    context: &mut Context,
+) -> anyhow::Result<()> {
+    // A single set may wait for a lock for long.
+    if let Some(first) = begun.first_mut() {
+        first.announce(context);
+    }
+    let plans: Vec<&Plan> = begun.iter().filter_map(Begun::to_capture).collect();
+    let mut captured = match store {
+        Some(store) if !plans.is_empty() => capture_all(args, &plans, round, store, context),
+        _ => Vec::new(),
+    }
+    .into_iter();
+    let mut end = None;
+    for one in begun {
+        let captured = one.to_capture().and_then(|_| captured.next());
+        let is_interrupted = one.is_interrupted() || captured.as_ref().is_some_and(Captured::is_interrupted);
+        if end.is_some() && is_interrupted {
+            continue;
+        }
+        let set = one.set().to_string();
+        let finished = finish(args, context, store, round, one, captured);
+        if let Err(error) = results.add(&set, finished, context) {
+            end.get_or_insert(error);
+        }
+    }
+    end.map_or(Ok(()), Err)
 }
 
 /// Returns what is backed up; nothing if no database matches a pattern yet and that is allowed.

@@ -6,11 +6,9 @@ use std::time::Duration;
 use super::Invocation;
 use super::check_arg::CheckArg;
 use super::choice::ChoiceArgs;
+use super::invocation::COMPARE;
 use crate::compression::Compression;
 use crate::metadata::Kind;
-
-/// The hidden flag of a job that makes no archive and reports which archives hold what the databases hold.
-pub(super) const COMPARE: &str = "--compare";
 
 /// Back up databases into one verified archive
 ///

@@ -17,7 +17,7 @@ use crate::ops::backup::Made;
 use crate::ops::changed::Listing;
 use crate::ops::inventory::inventory;
 use crate::ops::jobs::Chosen;
-use crate::ops::jobs::backup::remove_leftovers_beside;
+use crate::ops::jobs::backup::remove_leftovers;
 use crate::ops::jobs::each::{BySet, is_not_yet};
 use crate::ops::jobs::first_deployment::was_never_made;
 use crate::snapshot::Snapshot;
@@ -50,6 +50,8 @@ pub(super) struct Round {
     last: Option<ArchiveName>,
     /// The databases that have archives and no file.
     gone: Vec<Name>,
+    /// Those of them that no earlier run reported.
+    newly_gone: Vec<Name>,
     /// Whether it was reported that archives have not the mode or group that they should have.
     pub(super) denied: bool,
 }
@@ -84,7 +86,7 @@ impl Round {
         if self.many {
             let found = inventory(store, &context.reading(), &context.ui.progress())?;
             self.listing = Some(BySet::new(found));
-            remove_leftovers_beside(chosen);
+            remove_leftovers(chosen, store, &context.ui.progress());
         }
         Ok(())
     }
@@ -134,9 +136,10 @@ impl Round {
         true
     }
 
-    /// Returns the databases that have archives and no file, once they were reported.
-    pub(super) fn take_gone(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.gone)
+    /// Returns the databases that have archives and no file, once they were reported; and those of them that no earlier
+    /// run reported.
+    pub(super) fn take_gone(&mut self) -> (Vec<Name>, Vec<Name>) {
+        (std::mem::take(&mut self.gone), std::mem::take(&mut self.newly_gone))
     }
 
     /// Returns what one rotation at the end is about.
@@ -164,31 +167,62 @@ impl Round {
                 outcome = Outcome::Problems;
                 context.ui.warning(format!("{}: {problem}", each.name));
             }
+            let mut emptied = BTreeSet::new();
             for (set, path) in listing.emptied(&each, &context.surroundings()) {
                 outcome = Outcome::Problems;
                 let list = context.command_line(&["list", "--set", set.as_str()]);
                 let path = quoted(path);
                 context.ui.warning(format!("{path} is no database, but archives of it exist; list them with: {list}"));
+                emptied.insert(set);
             }
-            let gone = listing.without_file(&each, &context.surroundings());
-            self.gone.extend(gone.keys().cloned());
-            if !gone.is_empty() {
-                let names: Vec<&str> = gone.keys().take(MOST_NAMES).map(Name::as_str).collect();
-                let more = if gone.len() > MOST_NAMES { ", …" } else { "" };
-                let count = text::count(gone.len() as u64, "database");
-                let line = format!("{}: {count} gone, archives are kept: {}{more}", each.name, names.join(", "));
-                if each.sets.is_empty() {
-                    // Tenants are deleted one by one; all at once is a disk that is not mounted.
-                    outcome = Outcome::Problems;
-                    context.ui.warning(line);
-                } else {
-                    context.ui.summary(line);
-                }
+            let gone = listing.without_file(&each, &context.surroundings()).into_keys();
+            // A file of 0 bytes is there.
+            let gone: BTreeSet<Name> = gone.filter(|set| !emptied.contains(set)).collect();
+            self.gone.extend(gone.iter().cloned());
+            if each.sets.is_empty() && !gone.is_empty() {
+                // Tenants are deleted one by one; all at once is a disk that is not mounted.
+                outcome = Outcome::Problems;
+                context.ui.warning(gone_line(&each, &gone));
+            } else {
+                // One of which nobody knows whether it is there (EACCES, EIO) stays what it was.
+                let may_be_gone = |set: &Name| {
+                    !(each.sets.contains(set) || emptied.contains(set) || listing.archives(set).is_empty())
+                };
+                self.report_gone(&each, &gone, may_be_gone, context);
             }
             let line = self.tally(&each, context);
             context.ui.summary(line);
         }
         Ok(outcome)
+    }
+
+    /// Reports the databases that are gone: once as a warning, which reaches whoever reads the mail of cron, and from then
+    /// on only where results are read.
+    fn report_gone(
+        &mut self,
+        each: &EachSettings,
+        gone: &BTreeSet<Name>,
+        may_be_gone: impl Fn(&Name) -> bool,
+        context: &mut Context,
+    ) {
+        let Ok(store) = context.store() else { return };
+        let (workspace, host) = (store.workspace(), &context.host.label);
+        let known = workspace.known_gone(host, &each.name);
+        let new: BTreeSet<Name> = gone.difference(&known).cloned().collect();
+        if !new.is_empty() {
+            context.ui.warning(gone_line(each, &new));
+        }
+        // Crash before this, or a record that cannot be written: the next run reports them again.
+        let reported: BTreeSet<Name> = known.iter().filter(|set| may_be_gone(set)).chain(gone).cloned().collect();
+        if known != reported && !context.round.is_silent {
+            let _ = workspace.record_gone(host, &each.name, &reported);
+        }
+        let before: BTreeSet<Name> = gone.difference(&new).cloned().collect();
+        if !before.is_empty() {
+            context.ui.summary(gone_line(each, &before));
+        }
+        new.iter().for_each(|set| context.round.gone(set.as_str()));
+        self.newly_gone.extend(new);
     }
 
     /// Returns the line of a pattern.
@@ -210,6 +244,13 @@ impl Round {
         }
         line
     }
+}
+
+fn gone_line(each: &EachSettings, gone: &BTreeSet<Name>) -> String {
+    let names: Vec<&str> = gone.iter().take(MOST_NAMES).map(Name::as_str).collect();
+    let more = if gone.len() > MOST_NAMES { ", …" } else { "" };
+    let count = text::count(gone.len() as u64, "database");
+    format!("{}: {count} gone, archives are kept: {}{more}", each.name, names.join(", "))
 }
 
 fn listing_if_any(context: &Context) -> anyhow::Result<BySet> {

@@ -12,8 +12,6 @@ use crate::platform;
 use crate::workspace::Workspace;
 use crate::workspace::restoring::Restoring;
 
-/// The hidden flag of a scheduled job.
-pub(super) const GIVE_WAY: &str = "--give-way";
 /// The line by which a job reports why it ends.
 pub(super) const GAVE_WAY: &str = r#"{"gave_way":true}"#;
 /// How often a job looks for a restore.

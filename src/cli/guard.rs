@@ -1,16 +1,15 @@
 //! `heirloom guard`.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
-use std::process::Stdio;
+use std::io;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use super::bar::{self, Overall};
 use super::choice::ChoiceArgs;
+use super::guard_programs::{HealthChecks, program};
 use super::hooks::{self, Around};
 use super::http::Url;
 use super::record::Record;
@@ -22,17 +21,16 @@ use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::backup::IfMissing;
 use crate::ops::guard::{self, Before, Seen, State};
+use crate::ops::inventory::inventory;
 use crate::ops::jobs::Chosen;
+use crate::ops::jobs::backup::remove_leftovers;
+use crate::ops::jobs::each::BySet;
 use crate::ops::jobs::guard::{self as job, Answer, Health, How, Touched};
 use crate::ops::restore::{Report, shell_word};
-use crate::platform::child::{self, Ended, Group, Left, Program};
+use crate::platform::child::{self, Ended};
 use crate::platform::parent;
 use crate::report::guard::{self as report, Guarded, Rollback};
-
-/// Delay between two health check attempts.
-const BETWEEN_CHECKS: Duration = Duration::from_secs(1);
-/// Timeout of one request to a health URL.
-const ANSWER: Duration = Duration::from_secs(10);
+use crate::snapshot::Snapshot;
 
 /// Run a command, and roll the databases back if it fails
 ///
@@ -132,7 +130,12 @@ impl Verdict {
 }
 
 pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Outcome> {
-    let url = args.health_url.as_deref().map(Url::parse).transpose()?;
+    let checks = HealthChecks {
+        url: args.health_url.as_deref().map(Url::parse).transpose()?,
+        text: args.health_url.as_ref(),
+        command: args.health_command.as_ref(),
+        timeout: args.health_timeout,
+    };
     let chosen = args.choice.choose(context)?;
     let nothing_run = || {
         Failure::new(
@@ -144,10 +147,12 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
         context.stores.accept_new();
     }
     let store = context.store_for_writing().with_context(nothing_run)?;
+    let listing = list(&store, &chosen, context).with_context(nothing_run)?;
     let mut before = Vec::new();
     for set in chosen {
-        before.push(with_hooks(args, context, &store, set).with_context(nothing_run)?);
+        before.push(with_hooks(args, context, &store, &listing, set).with_context(nothing_run)?);
     }
+    drop(listing);
 
     step(context, format!("running {}", printable(&args.words())));
     let started = Instant::now();
@@ -164,7 +169,7 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     context.ui.signal_flag().store(0, Ordering::Relaxed);
     report_end(args, context, ended, took);
 
-    let verdict = judge(args, context, &store, &before, ended, took, url.as_ref())?;
+    let verdict = judge(args, context, &store, &before, ended, took, &checks)?;
     let (rollback, reports) = answer(args, context, &store, &before, &verdict)?;
     let code = verdict.exit_code();
     if context.ui.is_json() {
@@ -173,31 +178,29 @@ pub(super) fn run(args: &GuardArgs, context: &mut Context) -> anyhow::Result<Out
     Ok(if code == 0 { Outcome::Done } else { Outcome::Ended(code) })
 }
 
-/// Returns how a command is run: at a terminal in the process group of this program.
-fn program<'a>(words: &'a [OsString], timeout: Option<Duration>, grace: Duration, context: &Context) -> Program<'a> {
-    let at_terminal = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
-    Program {
-        words,
-        timeout,
-        grace,
-        // Standard output is reserved for the JSON document.
-        output: if context.ui.is_json() { io::stderr().into() } else { Stdio::inherit() },
-        group: if at_terminal { Group::Ours } else { Group::Own },
-        input: Stdio::inherit(),
-        variables: &[],
-        left: Left::Running,
-    }
-}
-
 /// Reports one step.
 fn step(context: &Context, text: impl AsRef<str>) {
     context.ui.note(format!("{} {}", context.ui.paint_stderr(Tone::Strong, "guard:"), text.as_ref()));
 }
 
+/// Lists the store once for the backups of all sets, and looks for leftovers beside their databases.
+fn list(store: &Repository, chosen: &[Chosen], context: &Context) -> anyhow::Result<BySet> {
+    let found = inventory(store, &context.reading(), &context.ui.progress())?;
+    remove_leftovers(chosen, store, &context.ui.progress());
+    Ok(BySet::new(found))
+}
+
 /// Backs a set up before the command, with the hooks around it.
-fn with_hooks(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
+fn with_hooks(
+    args: &GuardArgs,
+    context: &mut Context,
+    store: &Repository,
+    listing: &BySet,
+    chosen: Chosen,
+) -> anyhow::Result<Before> {
     let around = Around { command: "guard", set: chosen.set.clone(), kind: Kind::PreUpdate };
-    let backed_up = around.before(context).and_then(|()| back_up(args, context, store, chosen));
+    let known = listing.archives(&chosen.set);
+    let backed_up = around.before(context).and_then(|()| back_up(args, context, store, known, chosen));
     match &backed_up {
         Ok(before) => {
             let archive = store.path_of(before.packed.archive.as_str());
@@ -208,11 +211,17 @@ fn with_hooks(args: &GuardArgs, context: &mut Context, store: &Repository, chose
     backed_up
 }
 
-fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: Chosen) -> anyhow::Result<Before> {
+fn back_up(
+    args: &GuardArgs,
+    context: &mut Context,
+    store: &Repository,
+    known: &[Snapshot],
+    chosen: Chosen,
+) -> anyhow::Result<Before> {
     let set = chosen.set.clone();
     let note = args.note.clone().unwrap_or_else(|| format!("before: {}", printable(&args.words())));
     let if_missing = if args.if_exists { IfMissing::Skip } else { IfMissing::Fail };
-    let plan = job::plan(chosen, note, if_missing, args.busy_timeout, store, &context.surroundings())?;
+    let plan = job::plan(chosen, note, if_missing, args.busy_timeout, known, &context.surroundings())?;
     for missing in &plan.missing {
         step(
             context,
@@ -228,7 +237,7 @@ fn back_up(args: &GuardArgs, context: &mut Context, store: &Repository, chosen: 
     }
     super::interrupted::report_beside(context, plan.sources.iter().map(|source| source.path.as_path()), None);
     let progress = context.ui.progress_in(Overall::Stages(bar::BACKUP));
-    let before = guard::back_up(store, &plan, &args.how(context).run(), &progress)?;
+    let before = guard::back_up(store, &plan, &args.how(context).run_with(known), &progress)?;
     context.records.push(Record {
         kind: Some(before.packed.metadata.kind.to_string()),
         set: Some(set.to_string()),
@@ -272,7 +281,7 @@ fn judge(
     before: &[Before],
     ended: Ended,
     took: Duration,
-    url: Option<&Url>,
+    checks: &HealthChecks<'_>,
 ) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict { ended, trouble: Vec::new(), seen: Vec::new(), took };
     let how = if ended.succeeded() { "succeeded" } else { "failed" };
@@ -292,8 +301,9 @@ fn judge(
         verdict.trouble.extend(seen.iter().filter_map(Seen::trouble));
         verdict.seen.push(seen);
     }
-    if ended.succeeded() && verdict.trouble.is_empty() {
-        verdict.trouble.extend(check_health(args, context, url));
+    if ended.succeeded() && verdict.trouble.is_empty() && !checks.is_none() {
+        step(context, "checking health");
+        verdict.trouble.extend(checks.failure(context));
     }
     for trouble in &verdict.trouble {
         context.ui.warning(trouble);
@@ -302,47 +312,6 @@ fn judge(
         step(context, "everything is healthy");
     }
     Ok(verdict)
-}
-
-/// Retries the health checks until they pass or time out. Returns the failure.
-fn check_health(args: &GuardArgs, context: &Context, url: Option<&Url>) -> Option<String> {
-    if url.is_none() && args.health_command.is_none() {
-        return None;
-    }
-    step(context, "checking health");
-    let started = Instant::now();
-    loop {
-        let left = args.health_timeout.saturating_sub(started.elapsed());
-        let trouble = ask(args, context, url, left)?;
-        if let Some(signal) = context.ui.signal() {
-            return Some(format!("the health checks were stopped by signal {signal}: {trouble}"));
-        }
-        if started.elapsed() + BETWEEN_CHECKS >= args.health_timeout {
-            return Some(trouble);
-        }
-        context.ui.detail(format!("not healthy yet: {trouble}"));
-        thread::sleep(BETWEEN_CHECKS);
-    }
-}
-
-/// Runs every health check once. Returns the failure.
-fn ask(args: &GuardArgs, context: &Context, url: Option<&Url>, left: Duration) -> Option<String> {
-    let within = left.max(BETWEEN_CHECKS);
-    if let (Some(url), Some(text)) = (url, &args.health_url)
-        && let Err(why) = url.ask(within.min(ANSWER))
-    {
-        return Some(format!("{} is not healthy: {why}", printable(text)));
-    }
-    let command = args.health_command.as_ref()?;
-    let words = [OsString::from("sh"), OsString::from("-c"), command.clone()];
-    let why = match child::run(program(&words, Some(within), BETWEEN_CHECKS, context)) {
-        Ok(ended) if ended.succeeded() => return None,
-        Ok(Ended { timed_out: true, .. }) => "did not end in time".to_owned(),
-        Ok(Ended { signal: Some(signal), .. }) => format!("was ended by signal {signal}"),
-        Ok(ended) => format!("failed with exit code {}", ended.exit_code()),
-        Err(error) => format!("could not be run: {error}"),
-    };
-    Some(format!("the health command {why}"))
 }
 
 /// Rolls back changed databases if needed, and reports it.

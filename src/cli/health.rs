@@ -1,6 +1,6 @@
 //! `heirloom health`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveTime, Utc};
@@ -208,13 +208,15 @@ fn lines(report: &Report, ui: &mut Ui) {
     if ui.is_verbose() {
         return every_check(report, ui);
     }
-    let mut sets: Vec<Option<&Name>> = report.checks.iter().map(|check| check.subject.set()).collect();
-    sets.sort_by_key(|set| (set.is_none(), *set));
-    sets.dedup();
+    // The store comes last.
+    let mut sets: BTreeMap<(bool, Option<&Name>), Vec<&Check>> = BTreeMap::new();
+    for check in &report.checks {
+        let set = check.subject.set();
+        sets.entry((set.is_none(), set)).or_default().push(check);
+    }
     let name = |set: Option<&Name>| set.map_or_else(|| "store".to_owned(), Name::to_string);
-    let widest = sets.iter().map(|set| name(*set).len()).max().unwrap_or(0);
-    for set in sets {
-        let of_set: Vec<&Check> = report.checks.iter().filter(|check| check.subject.set() == set).collect();
+    let widest = sets.keys().map(|(_, set)| name(*set).len()).max().unwrap_or(0);
+    for ((_, set), of_set) in sets {
         let worst = of_set.iter().map(|check| check.state).max().unwrap_or(State::Ok);
         if ui.prints_results() || worst > State::Ok {
             let summary =

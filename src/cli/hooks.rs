@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::exit::exit_code;
-use super::give_way::GIVE_WAY;
+use super::invocation::GIVE_WAY;
 use super::settings::variable;
 use super::{Context, Outcome};
 use crate::config::{Key, Value};

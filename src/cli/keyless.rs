@@ -20,6 +20,11 @@ fn missing(error: &anyhow::Error) -> Option<(&'static str, &str)> {
     })
 }
 
+/// Returns whether a command failed because a store has no key.
+pub(super) fn is_why(error: &anyhow::Error) -> bool {
+    missing(error).is_some()
+}
+
 /// Ends a backup whose main store has no key.
 pub(super) fn backup(result: anyhow::Result<Outcome>, context: &mut Context) -> anyhow::Result<Outcome> {
     let Err(error) = &result else { return result };

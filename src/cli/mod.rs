@@ -5,6 +5,8 @@
 mod accept;
 mod backup;
 mod backup_args;
+mod backup_captures;
+mod backup_request;
 mod backup_round;
 mod backup_set;
 mod backup_text;
@@ -26,6 +28,7 @@ mod encryption;
 mod exit;
 mod give_way;
 mod guard;
+mod guard_programs;
 mod health;
 mod health_metrics;
 mod hooks;
@@ -91,10 +94,8 @@ mod wrap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
-use backup_args::COMPARE;
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use give_way::GIVE_WAY;
-use stages::REPORT_CAPTURED;
+use invocation::{COMPARE, GIVE_WAY, REPORT_CAPTURED};
 
 use crate::text;
 

@@ -17,6 +17,9 @@ use super::record::Record;
 /// The exit code of damage.
 const DAMAGED: u8 = 13;
 
+/// What became of a set whose file is gone.
+const GONE: &str = "gone";
+
 /// What happened in this run so far.
 #[derive(Debug, Default)]
 pub struct Round {
@@ -80,6 +83,13 @@ impl Round {
         };
         self.parts.push(Part { notice, code: Some(failure.kind.code()), good: None });
         self.hint = self.hint.take().or(hint);
+    }
+
+    /// Notes that a database of a pattern is gone, which no earlier run reported.
+    pub(super) fn gone(&mut self, set: &str) {
+        let error = Some("its file is gone; its archives are kept".into());
+        let notice = SetNotice { set: Some(set.to_owned()), outcome: GONE.into(), error, ..SetNotice::default() };
+        self.parts.push(Part { notice, code: None, good: None });
     }
 
     /// Notes that nothing was saved although the command goes on.
@@ -208,7 +218,7 @@ impl Round {
         let subject = |set: &Option<String>| format!("{}/{}", kind_of(command), set.as_deref().unwrap_or_default());
         if matches!(command, "backup" | "health") {
             // A set that is not there says nothing about its backups.
-            let is_judged = |part: &&Part| !matches!(part.notice.outcome.as_str(), "not there yet" | "lost");
+            let is_judged = |part: &&Part| !matches!(part.notice.outcome.as_str(), "not there yet" | "lost" | GONE);
             for part in parts.iter().filter(is_judged) {
                 ended.push(Ended { subject: subject(&part.notice.set), code: part.code });
                 let is_made = command == "backup" && part.good.is_some();
@@ -238,12 +248,14 @@ impl Round {
             trouble.extend(has_copy_errors.then_some(Event::Copy));
         }
         let mut plain = Vec::new();
+        // Whoever wants to know of problems decides whether it is one. It is no trouble that lasts.
+        plain.extend(parts.iter().any(|part| part.notice.outcome == GONE).then_some(Event::Problems));
         plain.extend(parts.iter().any(|part| part.good.is_some()).then_some(Event::Success));
         plain.extend((command == "restore" && codes.is_empty() && !parts.is_empty()).then_some(Event::Restore));
         plain.extend(copies.iter().any(|copy| copy.copied > 0).then_some(Event::Copy));
 
         let good = parts.iter().filter_map(|part| Some((name_of(part), part.good.clone()?))).collect();
-        parts.sort_by_key(|part| part.code.is_none());
+        parts.sort_by_key(|part| (part.code.is_none(), part.notice.outcome != GONE));
         let notice = Notice {
             command: command.to_owned(),
             failed_sets: parts.iter().filter(|part| part.code.is_some()).count() as u64,

@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::invocation::REPORT_CAPTURED;
 use super::run_job::{BESIDE, Job};
 use super::run_lease::Leases;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
 use super::run_start::Start;
-use super::stages::REPORT_CAPTURED;
 use crate::schedule;
 
 /// For how many sets the start waits: each is captured by a process of its own.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::backup_args::COMPARE;
+use super::invocation::COMPARE;
 use super::run_job::Done;
 use super::run_lease::Leases;
 use super::run_start::{Header, Start, header};

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::Context;
-use super::give_way::GIVE_WAY;
+use super::invocation::GIVE_WAY;
 use super::run_args::RunArgs;
 use super::run_job::Done;
+use super::verify;
 use crate::config::age_text;
 use crate::schedule::{Due, Follow, Job, Last, Looks, Schedule, Timing, Why};
 use crate::store_url::{Location, Service};
@@ -63,7 +64,7 @@ impl Planner {
             set: args.set.iter().flat_map(|set| ["--set".to_owned(), set.to_string()]).collect(),
             if_changed: settings.if_changed,
             keep_hourly: of_run.filter(|_| context.settings.retention.hourly.is_none()),
-            verify: settings.verification(&context.settings.store),
+            verify: verify::by_schedule(&context.settings),
             has_pre_update: !effective.counts_only() && !copies.chain([&context.settings.store]).any(is_pin),
         };
         let mut planner = Self {

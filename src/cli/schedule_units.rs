@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, verify};
 use crate::config::{Key, Origin, age_text};
 use crate::failure::Failure;
 use crate::names::Name;
@@ -158,7 +158,7 @@ fn tasks(schedule: &Schedule, context: &Context) -> anyhow::Result<Vec<Task>> {
         commands.push(command(&["cleanup"], context)?);
     }
     let mut tasks = vec![Task { job: Job::Backup, commands, lines }];
-    let verify = settings.schedule.verification(&settings.store);
+    let verify = verify::by_schedule(settings);
     let verify: Vec<&str> = verify.iter().map(String::as_str).chain(["--quiet"]).collect();
     let further: [(Job, &Follow, &[&str]); 3] = [
         (Job::Rotate, &schedule.rotate, &["rotate"]),

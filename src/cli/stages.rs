@@ -8,9 +8,6 @@ use super::text;
 use crate::names::printable;
 use crate::progress::{Progress, Stage};
 
-/// The hidden flag of a job at the start of an application: it reports when the databases are captured, and which of them
-/// are old.
-pub(super) const REPORT_CAPTURED: &str = "--report-captured";
 /// The line by which a job of `run` reports that the application may write.
 pub(super) const CAPTURED: &str = r#"{"captured":true}"#;
 

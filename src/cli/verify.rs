@@ -7,6 +7,7 @@ use super::table::shortened;
 use super::ui::Tone;
 use super::{Context, Outcome, text};
 use crate::archive::ArchiveError;
+use crate::config::Settings;
 use crate::failure::{Failure, is_interruption};
 use crate::metadata::Integrity;
 use crate::names::{ArchiveName, Name, printable};
@@ -21,6 +22,7 @@ use crate::ops::verify_digest::{NO_DIGEST, verify_digest};
 use crate::ops::verify_part::Part;
 use crate::report::archives::{Verification, Verifications, VerifiedArchive, VerifiedStore};
 use crate::store::StoreError;
+use crate::store_url::Location;
 use crate::workspace::verified::Counts;
 
 /// Verify that archives can be restored
@@ -100,6 +102,17 @@ struct Looked {
 struct InStore {
     archives: Vec<VerifiedArchive>,
     result: anyhow::Result<Outcome>,
+}
+
+/// Returns the command line that verifies by schedule: a part or all of a local store. A remote one is not read from end
+/// to end: its newest archives are verified.
+pub(super) fn by_schedule(settings: &Settings) -> Vec<String> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    match (&settings.store, settings.schedule.verify_parts.get()) {
+        (Location::Remote(_), _) => words(&["verify"]),
+        (Location::Folder(_), 1) => words(&["verify", "--all"]),
+        (Location::Folder(_), parts) => words(&["verify", "--part", &format!("1/{parts}")]),
+    }
 }
 
 pub(super) fn run(args: &VerifyArgs, context: &mut Context) -> anyhow::Result<Outcome> {

@@ -9,7 +9,6 @@ use super::value::{Value, age_text, not, number, parse_age, switch};
 use super::{Effective, Key, Origin, Settings};
 use crate::names::HostLabel;
 use crate::schedule::{Follow, Line, Schedule, Timing, delay_of};
-use crate::store_url::Location;
 
 /// The shortest interval between two backups.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -73,17 +72,6 @@ impl ScheduleSettings {
     /// Returns whether a backup is made at the end of a run.
     pub fn backs_up_at_end(&self) -> bool {
         self.enabled && self.last_one
-    }
-
-    /// Returns the command line that verifies a store: a part or all of a local one. A remote one is not read from end
-    /// to end: its newest archives are verified.
-    pub fn verification(&self, store: &Location) -> Vec<String> {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-        match (store, self.verify_parts.get()) {
-            (Location::Remote(_), _) => words(&["verify"]),
-            (Location::Folder(_), 1) => words(&["verify", "--all"]),
-            (Location::Folder(_), parts) => words(&["verify", "--part", &format!("1/{parts}")]),
-        }
     }
 
     /// Returns the schedule of a host.

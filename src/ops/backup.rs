@@ -362,8 +362,8 @@ pub struct Run<'a> {
     pub temporary: &'a Path,
     /// Whether an archive with less than half of what its stream held is reported.
     pub watch_shrinks: bool,
-    /// The archives of the set, newest first, if a run over several sets listed the store, and removed what was left
-    /// beside the databases.
+    /// The archives of the set, newest first, if a run over several sets listed the store, and removed the leftovers of
+    /// interrupted runs.
     pub known: Option<&'a [Snapshot]>,
     /// The hold of the guard that runs this backup; its databases do not count as guarded by another.
     pub hold: Option<&'a Hold>,

@@ -5,6 +5,7 @@
 //! command left goes into a safety backup first, live databases are replaced from inside, several of a set all or none.
 //! A database that did not change is left alone.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -145,7 +146,10 @@ fn same_archive(
     run: &Run<'_>,
     progress: &dyn Progress,
 ) -> anyhow::Result<Option<(Selected, Vec<usize>, Hold)>> {
-    let found = inventory(repository, run.reading, progress)?.snapshots;
+    let found: Cow<'_, [Snapshot]> = match run.known {
+        Some(known) => known.into(),
+        None => inventory(repository, run.reading, progress)?.snapshots.into(),
+    };
     let (set, host, now) = (&plan.request.set, &plan.request.host.label, run.clock.now());
     let newest_of = |source: &Source| {
         let stream = backup::own_stream(source, set, host, &found, now);

@@ -17,6 +17,9 @@ pub struct Backups {
     /// The databases of patterns that have archives and no file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<Name>,
+    /// Those of them that no earlier run reported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub newly_gone: Vec<Name>,
     /// What was removed afterwards, if that was asked for and the sets come from patterns; else each set has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retained>,

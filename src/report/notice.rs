@@ -58,7 +58,7 @@ pub struct Notice {
 pub struct SetNotice {
     /// The set; `None` if an archive belongs to none that is known.
     pub set: Option<String>,
-    /// `made`, `unchanged`, `failed`, `damaged`, `verified`, `restored`, `late` or `ok`.
+    /// `made`, `unchanged`, `failed`, `damaged`, `gone`, `verified`, `restored`, `late` or `ok`.
     pub outcome: String,
     /// The archive.
     pub archive: Option<String>,

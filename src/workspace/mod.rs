@@ -9,6 +9,7 @@ pub mod activity;
 pub mod copies;
 pub mod descriptions;
 pub mod each_marker;
+mod gone;
 pub mod holds;
 pub mod intents;
 mod key_use;

@@ -20,6 +20,7 @@ mod copies;
 mod corpus;
 mod delete;
 mod each;
+mod each_rounds;
 mod encryption;
 mod encryption_labels;
 #[cfg(feature = "remote")]

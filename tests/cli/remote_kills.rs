@@ -21,7 +21,8 @@ use crate::world::World;
 /// `HEIRLOOM_REMOTE_KILLS=N` multiplies them.
 const KILLS: [usize; 2] = [34, 3];
 /// Files of a workspace that stay between runs.
-const KEPT: [&str; 8] = ["lock", "restores", "holds", "pending", "copies", "seen", "activity.db", "descriptions.db"];
+const KEPT: [&str; 9] =
+    ["lock", "restores", "holds", "pending", "copies", "seen", "gone", "activity.db", "descriptions.db"];
 
 /// A local store with a copy.
 const WITH_COPY: &str = "[store]\ndir = 'main'\n[copies.offsite]\nurl = 'URL'";

@@ -161,7 +161,7 @@ impl World {
 
     /// What runs left in the store's private folder, besides lock, log and records: scratch, holds, pending archives.
     pub fn leftovers(&self) -> Vec<String> {
-        let kept = ["lock", "restores", "holds", "pending", "copies", "seen"];
+        let kept = ["lock", "restores", "holds", "pending", "copies", "seen", "gone"];
         let names = self.files("backups/.heirloom").into_iter();
         let scratch = names.filter(|name| !kept.contains(&name.as_str()) && !name.starts_with("activity.db"));
         scratch.chain(self.files("backups/.heirloom/holds")).chain(self.pending()).collect()

@@ -105,8 +105,8 @@ pub(super) fn capture<'a>(
     }
     let workspace = repository.workspace();
     workspace.create()?;
-    workspace.try_remove_ended_scratch(progress);
     if run.known.is_none() {
+        workspace.try_remove_ended_scratch(progress);
         remove_leftovers_beside_databases(plan.sources.iter().map(|source| source.path.as_path()));
     }
     let scratch = workspace

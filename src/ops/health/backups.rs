@@ -1,5 +1,7 @@
 //! Judges the backups of one set.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::shrinkage::Extent;
@@ -40,22 +42,65 @@ struct Line<'a> {
 impl Line<'_> {
     /// Returns when this host last found that the database holds what one of these archives holds. A time in the future
     /// proves nothing.
-    fn confirmed(&self, store: &StoreFacts, facts: &Facts) -> Option<DateTime<Utc>> {
+    fn confirmed(&self, seen: &[&Seen], facts: &Facts) -> Option<DateTime<Utc>> {
         let horizon = facts.now + CLOCK_TOLERANCE;
-        let holds = |seen: &&Seen| {
+        let holds = |seen: &&&Seen| {
             let of_archive =
                 |(snapshot, brief): &(&Snapshot, &Brief)| snapshot.name == seen.archive && brief.stream == seen.stream;
             seen.confirmed_at <= horizon && self.archives.iter().any(of_archive)
         };
-        store.seen.iter().filter(holds).map(|seen| seen.confirmed_at).max()
+        seen.iter().filter(holds).map(|seen| seen.confirmed_at).max()
     }
 }
 
+/// The facts about one set, in the order of [`Facts`].
+#[derive(Default)]
+pub(super) struct OfSet<'a> {
+    pub(super) databases: Vec<&'a DatabaseFacts>,
+    /// Those of this host.
+    pub(super) archives: Vec<&'a Snapshot>,
+    /// How many archives are known by their label only.
+    closed: u64,
+    seen: Vec<&'a Seen>,
+    log: Vec<&'a Activity>,
+}
+
+/// Sorts the facts by set, once: there may be thousands of sets.
+pub(super) fn by_set<'a>(store: &'a StoreFacts, facts: &'a Facts) -> HashMap<&'a Name, OfSet<'a>> {
+    let mut sets: HashMap<&Name, OfSet<'_>> = facts.sets.iter().map(|set| (set, OfSet::default())).collect();
+    let mut set_of: HashMap<&str, &Name> = HashMap::new();
+    for database in &facts.databases {
+        sets.entry(&database.set).or_default().databases.push(database);
+    }
+    for snapshot in facts.own(store) {
+        sets.entry(&snapshot.set).or_default().archives.push(snapshot);
+        set_of.insert(snapshot.name.as_str(), &snapshot.set);
+    }
+    for snapshot in facts.closed(store) {
+        sets.entry(&snapshot.set).or_default().closed += 1;
+    }
+    for seen in &store.seen {
+        sets.entry(&seen.stream.set).or_default().seen.push(seen);
+    }
+    for entry in store.log.iter().flatten() {
+        let file = entry.archive.as_deref().map(|archive| archive.rsplit('/').next().unwrap_or(archive));
+        let by_name = file.into_iter().flat_map(|file| file.match_indices('_').map(|(at, _)| &file[..at]));
+        let named = by_name.chain(entry.set.as_deref()).filter_map(|set| Name::new(set).ok());
+        let of_archive = file.and_then(|file| set_of.get(file).copied().cloned());
+        // Each set once: an entry may name its set and its archive.
+        for set in named.chain(of_archive).collect::<BTreeSet<_>>() {
+            if let Some(of_set) = sets.get_mut(&set) {
+                of_set.log.push(entry);
+            }
+        }
+    }
+    sets
+}
+
 /// Judges the backups of a set: those of this host, and where its databases are known only theirs.
-pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check> {
+pub(super) fn judge(set: &Name, of_set: &OfSet<'_>, store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     let subject = Subject::Set(set.clone());
-    let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
-    let all: Vec<&Snapshot> = facts.own(store).filter(|snapshot| snapshot.set == *set).collect();
+    let (watched, all) = (&of_set.databases, &of_set.archives);
     let concerns = |snapshot: &&Snapshot| {
         watched.is_empty() || watched.iter().any(|database| database.brief_in(snapshot, &facts.host).is_some())
     };
@@ -68,28 +113,28 @@ pub(super) fn judge(set: &Name, store: &StoreFacts, facts: &Facts) -> Vec<Check>
     let horizon = facts.now + CLOCK_TOLERANCE;
     let good: Vec<&Snapshot> =
         backups.iter().copied().filter(|snapshot| snapshot.is_good() && snapshot.created_at <= horizon).collect();
-    let lines = lines(&watched, &good, facts);
+    let lines = lines(watched, &good, facts);
     let unreadable: Vec<&Foreign> = store
         .inventory
         .foreign
         .iter()
         .filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set))
         .collect();
-    let log = store.log.as_deref().unwrap_or_default();
+    let beginning = store.log.iter().flatten().map(|entry| entry.at).min();
 
-    let unproved = facts.closed(store).filter(|snapshot| snapshot.set == *set).count() as u64;
+    let unproved = of_set.closed;
     let mut checks = vec![if backups.is_empty() && unproved > 0 {
         // Perhaps they are good, and perhaps somebody else put them there.
         let value = format!("not known: only the labels of {} say so", text::count(unproved, "encrypted archive"));
         Check::new("backup_age", &subject, State::Warning, value).advise(Advice::ProveLabels)
     } else {
-        age(&subject, &backups, &good, &lines, (store, log), facts)
+        age(&subject, &backups, &good, &lines, of_set, facts)
     }];
     checks.extend(shrunken(&subject, &lines, store, facts));
-    checks.extend(two_applications(&subject, &watched, &all, facts));
-    checks.extend(damaged(&subject, &all, &good, &lines, &unreadable));
-    checks.extend(verified(&subject, &all, log, facts));
-    checks.push(archives(&subject, &all));
+    checks.extend(two_applications(&subject, watched, all, facts));
+    checks.extend(damaged(&subject, all, &good, &lines, &unreadable));
+    checks.extend(verified(&subject, all, (beginning, &of_set.log), facts));
+    checks.push(archives(&subject, all));
     checks
 }
 
@@ -134,7 +179,7 @@ fn age(
     backups: &[&Snapshot],
     good: &[&Snapshot],
     lines: &[Line<'_>],
-    (store, log): (&StoreFacts, &[Activity]),
+    of_set: &OfSet<'_>,
     facts: &Facts,
 ) -> Check {
     let critical = |shown: String| Check::new("backup_age", subject, State::Critical, shown);
@@ -163,7 +208,7 @@ fn age(
         };
         created_at = created_at.min(snapshot.created_at);
         // An archive that still holds what the database holds is as good as a new one.
-        let as_of = line.confirmed(store, facts).map_or(snapshot.created_at, |at| at.max(snapshot.created_at));
+        let as_of = line.confirmed(&of_set.seen, facts).map_or(snapshot.created_at, |at| at.max(snapshot.created_at));
         if newest.is_none_or(|(oldest, _)| as_of < oldest) {
             newest = Some((as_of, &line.name));
         }
@@ -171,7 +216,7 @@ fn age(
     let as_of = newest.map_or(created_at, |(as_of, _)| as_of);
     let database = newest.map(|(_, name)| name).filter(|_| as_of < good[0].created_at);
     let age = (facts.now - as_of).max(TimeDelta::zero());
-    let ([warning, critical], why) = limits(facts.max_backup_age, times(subject, good, log, facts.now));
+    let ([warning, critical], why) = limits(facts.max_backup_age, times(subject, good, &of_set.log, facts.now));
     let of = database.map(|name| format!(" of \"{name}\"")).unwrap_or_default();
     let shown = text::measured(age);
     let check = if age > warning {
@@ -214,7 +259,7 @@ fn limits(configured: Option<TimeDelta>, times: Vec<DateTime<Utc>>) -> ([TimeDel
 
 /// Returns when backups of a set were made: those that are there, and those that the log remembers though they were
 /// removed since.
-fn times(subject: &Subject, good: &[&Snapshot], log: &[Activity], now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+fn times(subject: &Subject, good: &[&Snapshot], log: &[&Activity], now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let set = subject.set().map(Name::as_str);
     let logged = log.iter().filter(|entry| {
         entry.command == "backup"
@@ -348,19 +393,25 @@ fn damaged(
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
 
-/// Looks up the last clean verify of any archive of the set. Without a log, nothing is known or reported.
-fn verified(subject: &Subject, all: &[&Snapshot], log: &[Activity], facts: &Facts) -> Option<Check> {
+/// Looks up the last clean verify of any archive of the set. `beginning` is that of the whole log; without a log, nothing
+/// is known or reported.
+fn verified(
+    subject: &Subject,
+    all: &[&Snapshot],
+    (beginning, log): (Option<DateTime<Utc>>, &[&Activity]),
+    facts: &Facts,
+) -> Option<Check> {
     let now = facts.now;
     let set = subject.set()?;
-    let beginning = log.iter().map(|entry| entry.at).min()?;
+    let beginning = beginning?;
     all.first()?;
-    let of_set = |entry: &&Activity| {
+    let of_set = |entry: &&&Activity| {
         let file = entry.archive.as_deref().map(|archive| archive.rsplit('/').next().unwrap_or(archive));
         entry.set.as_deref() == Some(set.as_str())
             || file
                 .is_some_and(|file| belongs_to(file, set) || all.iter().any(|snapshot| snapshot.name.as_str() == file))
     };
-    let clean = |entry: &&Activity| entry.command == "verify" && entry.outcome == "done";
+    let clean = |entry: &&&Activity| entry.command == "verify" && entry.outcome == "done";
     let last = log.iter().filter(clean).filter(of_set).map(|entry| entry.at).max();
     // A set that is new to the store gets the same time until the first verify: each archive was read back when it was
     // made.

@@ -1,5 +1,6 @@
 //! Judges one live database.
 
+use super::backups::OfSet;
 use super::shrinkage::Extent;
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Examined, Facts, State, StoreFacts, Subject};
 use crate::database::{LiveStats, SourceError};
@@ -24,14 +25,14 @@ const GROWTH_BYTES: u64 = 64 << 20;
 const FINDINGS: usize = 3;
 
 /// Judges one database.
-pub(super) fn judge(database: &DatabaseFacts, facts: &Facts) -> Vec<Check> {
+pub(super) fn judge(database: &DatabaseFacts, of_set: Option<&OfSet<'_>>, facts: &Facts) -> Vec<Check> {
     let subject = database.subject();
     let glance = match &database.glance {
         Ok(glance) => glance,
         Err(error) => return vec![unusable(&subject, error)],
     };
     // Newest first; what is damaged or dated in the future proves nothing.
-    let archived: Vec<Archived<'_>> = facts.store.iter().flat_map(|store| archived(database, store, facts)).collect();
+    let archived: Vec<Archived<'_>> = of_set.into_iter().flat_map(|of_set| archived(database, of_set, facts)).collect();
     let mut checks =
         vec![Check::ok("database", &subject, format!("opens, {}", printable(&database.path.to_string_lossy())))];
     checks.extend(integrity(&subject, &database.examined, &archived));
@@ -52,11 +53,11 @@ type Archived<'a> = (&'a Snapshot, &'a Brief);
 
 fn archived<'a>(
     database: &'a DatabaseFacts,
-    store: &'a StoreFacts,
+    of_set: &'a OfSet<'a>,
     facts: &'a Facts,
 ) -> impl Iterator<Item = Archived<'a>> {
     let proves = |snapshot: &&Snapshot| snapshot.is_good() && snapshot.created_at <= facts.now + CLOCK_TOLERANCE;
-    let own = facts.own(store).filter(proves);
+    let own = of_set.archives.iter().copied().filter(proves);
     own.filter_map(|snapshot| database.brief_in(snapshot, &facts.host).map(|brief| (snapshot, brief)))
 }
 

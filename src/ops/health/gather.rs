@@ -1,6 +1,6 @@
 //! Collects the facts. Live databases are only looked at; what is checked is a copy in scratch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -111,15 +111,20 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
         );
         sets.extend(only.clone());
     }
-    let twins = |set: &Name, name: &Name| {
-        databases.iter().filter(|(other, source)| other == set && source.name == *name).count() > 1
-    };
+    let mut named: BTreeMap<(&Name, &Name), usize> = BTreeMap::new();
+    for (set, source) in &databases {
+        *named.entry((set, &source.name)).or_default() += 1;
+    }
+    // A set may be one of thousands.
+    let mut archives: HashMap<&Name, Vec<Snapshot>> = HashMap::new();
+    for snapshot in inventory.into_iter().flat_map(|inventory| &inventory.snapshots) {
+        archives.entry(&snapshot.set).or_default().push(snapshot.clone());
+    }
     let mut found = Vec::new();
     for (set, source) in &databases {
-        let snapshots = inventory.map(|inventory| inventory.snapshots.as_slice()).unwrap_or_default();
-        let stream = own_stream(source, set, &request.host.label, snapshots, now);
+        let stream = own_stream(source, set, &request.host.label, archives.get(set).map_or(&[], Vec::as_slice), now);
         let facts = look(request, set.clone(), source.clone(), stream, progress)?;
-        found.push(DatabaseFacts { has_twin: twins(set, &source.name), ..facts });
+        found.push(DatabaseFacts { has_twin: named[&(set, &source.name)] > 1, ..facts });
     }
     Ok(Facts {
         now,

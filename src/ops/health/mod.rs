@@ -187,15 +187,16 @@ pub enum Examined {
 /// Turns facts into checks.
 pub fn judge(facts: &Facts) -> Report {
     let mut checks = Vec::new();
+    let by_set = facts.store.as_ref().map(|store| backups::by_set(store, facts)).unwrap_or_default();
     for database in &facts.databases {
-        checks.extend(databases::judge(database, facts));
+        checks.extend(databases::judge(database, by_set.get(&database.set), facts));
     }
     match &facts.store {
         Ok(store) => {
             for set in &facts.sets {
-                checks.extend(backups::judge(set, store, facts));
+                checks.extend(backups::judge(set, &by_set[set], store, facts));
             }
-            checks.extend(store::judge(store, facts));
+            checks.extend(store::judge(store, &by_set, facts));
             checks.extend(store.copies.iter().map(|copy| copies::judge(copy, facts.now)));
             checks.extend(sealed::judge(store, facts));
         }

@@ -1,8 +1,8 @@
 //! Judges what all sets share: the free space, the clock, and how the last run ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::backups::belongs_to;
+use super::backups::{OfSet, belongs_to};
 use super::{CLOCK_TOLERANCE, Check, DatabaseFacts, Facts, Space, State, StoreFacts, Subject};
 use crate::metadata::Kind;
 use crate::names::{Name, printable};
@@ -17,7 +17,7 @@ use crate::text;
 const USAGE: u8 = 2;
 
 /// Judges the store.
-pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
+pub(super) fn judge(store: &StoreFacts, by_set: &HashMap<&Name, OfSet<'_>>, facts: &Facts) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(facts.sets.is_empty().then(|| {
         Check::new("store", &Subject::Store, State::Critical, "no archive of this host and no database to watch")
@@ -25,7 +25,7 @@ pub(super) fn judge(store: &StoreFacts, facts: &Facts) -> Vec<Check> {
     }));
     checks.extend(other_hosts(store, facts));
     checks.extend(plain(store));
-    checks.extend(store.space.map(|space| space_left(space, store, facts)));
+    checks.extend(store.space.map(|space| space_left(space, by_set, facts)));
     checks.push(clock(store, facts));
     checks.extend(unreadable(store, facts));
     checks.extend(unread(store));
@@ -46,16 +46,16 @@ struct Need {
 }
 
 impl Need {
-    fn of(store: &StoreFacts, facts: &Facts) -> Self {
+    fn of(by_set: &HashMap<&Name, OfSet<'_>>, facts: &Facts) -> Self {
         let mut need = Self::default();
         for set in &facts.sets {
-            let watched: Vec<&DatabaseFacts> = facts.databases.iter().filter(|database| database.set == *set).collect();
+            let OfSet { databases: watched, archives, .. } = &by_set[set];
             let live = |database: &&DatabaseFacts| database.glance.as_ref().map_or(0, |glance| glance.bytes);
-            let backups = || facts.own(store).filter(|snapshot| snapshot.set == *set && snapshot.kind != Kind::Safety);
+            let backups = || archives.iter().copied().filter(|snapshot| snapshot.kind != Kind::Safety);
             // Several databases of a set are in one archive, or in one each.
             let mut newest: Vec<&Snapshot> = Vec::new();
             let mut never = 0;
-            for database in &watched {
+            for database in watched {
                 match backups().find(|snapshot| database.brief_in(snapshot, &facts.host).is_some()) {
                     Some(snapshot) if newest.iter().any(|other| other.name == snapshot.name) => {}
                     Some(snapshot) => newest.push(snapshot),
@@ -78,8 +78,8 @@ impl Need {
     }
 }
 
-fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
-    let need = Need::of(store, facts);
+fn space_left(space: Space, by_set: &HashMap<&Name, OfSet<'_>>, facts: &Facts) -> Check {
+    let need = Need::of(by_set, facts);
     let [one, two] = [need.rounds(1), need.rounds(2)];
     let summary = format!(
         "{} of {} free, the next two backups need {}",
@@ -100,7 +100,8 @@ fn space_left(space: Space, store: &StoreFacts, facts: &Facts) -> Check {
 
 /// Compares the clock with the archives: one that is behind lets backups look fresh for ever.
 fn clock(store: &StoreFacts, facts: &Facts) -> Check {
-    let watched = |set: &Name| facts.sets.contains(set);
+    let sets: BTreeSet<&Name> = facts.sets.iter().collect();
+    let watched = |set: &Name| sets.contains(set);
     let newest = facts
         .own(store)
         .filter(|snapshot| watched(&snapshot.set))

@@ -56,8 +56,10 @@ pub fn lost(
     Ok(lost.into_iter().map(|(source, archive)| (source.name.clone(), archive.clone())).collect())
 }
 
-/// Removes what interrupted runs left beside the databases of many sets, looking into each folder once.
-pub fn remove_leftovers_beside(chosen: &[Chosen]) {
+/// Removes what interrupted runs left in the workspace and beside the databases of many sets, once before the first of
+/// them: while several are captured, each would disturb the others.
+pub fn remove_leftovers(chosen: &[Chosen], repository: &Repository, progress: &dyn Progress) {
+    repository.workspace().try_remove_ended_scratch(progress);
     let mut folders = BTreeSet::new();
     let paths = chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
     remove_leftovers_beside_databases(paths.filter(|path| path.is_symlink() || folders.insert(parent(path))));

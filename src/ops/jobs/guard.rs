@@ -12,11 +12,12 @@ use crate::names::printable;
 use crate::ops::Repository;
 use crate::ops::backup::{self, IfMissing, LeftOut, Plan, Run};
 use crate::ops::guard::{self, Before, Seen};
-use crate::ops::inventory::{Reading, inventory};
+use crate::ops::inventory::Reading;
 use crate::ops::pack::Request;
 use crate::ops::pending::Upkeep;
 use crate::ops::restore::{CheckPolicy, Options, Report, Safety};
 use crate::progress::Silent;
+use crate::snapshot::Snapshot;
 
 /// Returns how thoroughly guard checks: sound databases afterwards are half of its purpose.
 pub fn depth(configured: Check) -> Depth {
@@ -26,13 +27,14 @@ pub fn depth(configured: Check) -> Depth {
     }
 }
 
-/// Plans the backup before the command. Fails if a database that exists or existed could not be rolled back.
+/// Plans the backup before the command. Fails if a database that exists or existed could not be rolled back. `known` are
+/// the archives of the set.
 pub fn plan(
     chosen: Chosen,
     note: String,
     if_missing: IfMissing,
     wait: Duration,
-    repository: &Repository,
+    known: &[Snapshot],
     around: &Surroundings<'_>,
 ) -> anyhow::Result<Plan> {
     let settings = &around.settings.backup;
@@ -65,12 +67,7 @@ pub fn plan(
         probe(&source.path)?;
         return Err(SourceError::NotADatabase { path: source.path.clone(), why: why.clone() }.into());
     }
-    let known = if plan.missing.is_empty() {
-        Vec::new()
-    } else {
-        inventory(repository, &around.reading(None), &Silent)?.snapshots
-    };
-    if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, around.host, &known).first() {
+    if let Some((source, archive)) = backup::lost(&plan.missing, &plan.request.set, around.host, known).first() {
         let target = source.path.to_string_lossy().into_owned();
         let message = format!("no database at \"{}\", but archives of it exist", printable(&target));
         let lost = Unrestored { archive: archive.to_string(), database: source.name.clone(), target };
@@ -96,8 +93,12 @@ impl<'a> How<'a> {
         Timeouts { busy: self.wait, ..Timeouts::default() }
     }
 
-    /// Returns how the backup before the command is made.
-    pub fn run(&self) -> Run<'_> {
+    /// Returns how the backup before the command is made: `known` are the archives of the set, newest first.
+    pub fn run_with<'r>(&'r self, known: &'r [Snapshot]) -> Run<'r> {
+        Run { known: Some(known), ..self.run() }
+    }
+
+    fn run(&self) -> Run<'_> {
         Run {
             clock: self.around.clock,
             reading: &self.reading,

@@ -137,7 +137,8 @@ fn a_restore_without_anything_to_keep_needs_no_store(world: World) {
 fn only_a_set_that_a_failed_command_changed_is_rolled_back(world: World) {
     around(FIRST, |around| {
         let (repository, how) = (world.repository(), How::new(*around, HOUR));
-        let before = [crate::ops::guard::back_up(&repository, &world.plan(at(FIRST)), &how.run(), &Silent).unwrap()];
+        let before =
+            [crate::ops::guard::back_up(&repository, &world.plan(at(FIRST)), &how.run_with(&[]), &Silent).unwrap()];
         let seen = [how.look(&repository, &before[0]).unwrap()];
         assert!(matches!(answer(Health::Good, Rollback::Wanted, &before, &seen), Answer::NotNeeded));
         assert!(matches!(answer(Health::Bad, Rollback::Wanted, &before, &seen), Answer::NothingChanged));
