@@ -4,7 +4,7 @@
 //! adapter; `tests/layers/` checks this from the `use` lines.
 //!
 //! ```text
-//! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
+//! faces        main.rs  cli/ server/    talk to users and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan, then act through adapters
 //! adapters     database/ archive/ store/ workspace/     one external thing each
 //! platform     platform/ net/           operating system: files, rights, processes; the HTTP client
@@ -30,6 +30,7 @@
 //! | what does a job decide? | `ops/jobs/` |
 //! | what may be removed? | `retention/` |
 //! | when is a job due? | `schedule/` |
+//! | what does a request to the admin server do? | `server/api.rs` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |
 //! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
@@ -62,6 +63,9 @@ pub mod report;
 pub mod retention;
 pub mod schedule;
 pub mod schema_diff;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod serving;
 pub mod snapshot;
 pub mod store;
 pub mod store_url;

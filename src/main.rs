@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(heirloom::cli::main())
+    #[cfg(feature = "server")]
+    let serve: Option<heirloom::cli::Serve> = Some(heirloom::server::serve);
+    #[cfg(not(feature = "server"))]
+    let serve = None;
+    ExitCode::from(heirloom::cli::main(serve))
 }

@@ -33,6 +33,26 @@ pub enum Stage {
     Archives,
 }
 
+impl Stage {
+    /// Returns the word that JSON uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Copy => "copy",
+            Self::Pack => "pack",
+            Self::Encrypt => "encrypt",
+            Self::ReadBack => "read_back",
+            Self::Unpack => "unpack",
+            Self::Check => "check",
+            Self::Replace => "replace",
+            Self::Commit => "commit",
+            Self::Upload => "upload",
+            Self::Download => "download",
+            Self::Archives => "archives",
+        }
+    }
+}
+
 /// Receives progress. Calls may come from several threads.
 pub trait Progress: Sync {
     /// Starts a stage of `total` units and ends the previous one. `subject` is its name for the user (a database, an

@@ -1,10 +1,12 @@
 //! Shows progress as a bar on stderr, and cancels the operation after a signal.
 
-use std::sync::Arc;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 
 use super::table::shortened;
 use crate::names::printable;
@@ -37,10 +39,44 @@ pub(super) enum Overall {
     },
 }
 
-/// A progress bar, or a hidden one.
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Display {
+    /// Not at all.
+    Hidden,
+    /// As a bar.
+    Bar,
+    /// As lines of JSON.
+    Json,
+}
+
+/// How often a line is printed while a stage goes on.
+const LINES_EVERY: Duration = Duration::from_millis(200);
+
+/// A stage as lines of JSON.
+struct Lines {
+    stage: Stage,
+    subject: String,
+    done: u64,
+    total: u64,
+    printed: Instant,
+}
+
+impl Lines {
+    fn print(&mut self) {
+        self.printed = Instant::now();
+        let Self { stage, subject, done, total, .. } = self;
+        let line = json!({ "stage": stage.as_str(), "subject": subject, "done": done, "total": total });
+        // Nobody reads it if the reader is gone.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// A progress bar, a hidden one, or lines.
 pub(super) struct Bar {
     bar: ProgressBar,
-    visible: bool,
+    display: Display,
+    lines: Mutex<Option<Lines>>,
     signal: Arc<AtomicUsize>,
     overall: Overall,
     /// How many stages of [`Overall::Stages`] have begun.
@@ -48,9 +84,9 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(visible: bool, signal: Arc<AtomicUsize>, overall: Overall) -> Self {
+    pub(super) fn new(display: Display, signal: Arc<AtomicUsize>, overall: Overall) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        Self { bar, visible, signal, overall, reached: AtomicUsize::new(0) }
+        Self { bar, display, lines: Mutex::default(), signal, overall, reached: AtomicUsize::new(0) }
     }
 
     /// Returns the position in the whole operation: `2/4 `. An uncounted stage belongs to the one before it.
@@ -69,12 +105,19 @@ impl Bar {
 
 impl Progress for Bar {
     fn begin(&self, stage: Stage, subject: &str, total: u64) {
+        if self.display == Display::Json {
+            let subject = printable(subject).into_owned();
+            let mut lines = Lines { stage, subject, done: 0, total, printed: Instant::now() };
+            lines.print();
+            *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+            return;
+        }
         let position = self.position(stage);
         // Hidden until fully set up, so that no bar shows the numbers of another stage.
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
-        if !self.visible || (stage, total) == (Stage::Archives, 0) {
+        if self.display == Display::Hidden || (stage, total) == (Stage::Archives, 0) {
             return;
         }
         let verb = match stage {
@@ -109,7 +152,15 @@ impl Progress for Bar {
     }
 
     fn advance(&self, units: u64) {
-        self.bar.inc(units);
+        if self.display != Display::Json {
+            return self.bar.inc(units);
+        }
+        if let Some(lines) = &mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner) {
+            lines.done += units;
+            if lines.printed.elapsed() >= LINES_EVERY {
+                lines.print();
+            }
+        }
     }
 
     fn cancelled(&self) -> bool {
@@ -129,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_position_in_an_operation_never_goes_back() {
-        let bar = |overall| Bar::new(false, Arc::default(), overall);
+        let bar = |overall| Bar::new(Display::Hidden, Arc::default(), overall);
         let replace = bar(Overall::Stages(REPLACE));
         let stages = [
             Stage::Archives,

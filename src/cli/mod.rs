@@ -76,6 +76,7 @@ mod run_start;
 mod run_unrestored;
 mod schedule;
 mod schedule_units;
+mod serve;
 mod settings;
 mod show;
 mod stages;
@@ -103,6 +104,7 @@ pub use completions::script as completion_script;
 pub use context::Context;
 pub use exit::{Outcome, exit_code};
 pub use invocation::Invocation;
+pub use serve::{Opened, Serve};
 pub use ui::{ColorWhen, ProgressWhen, Ui};
 
 /// Back up, verify, rotate and restore SQLite databases
@@ -177,13 +179,14 @@ pub enum Command {
     Run(run_args::RunArgs),
     Key(key::KeyArgs),
     Schedule(schedule::ScheduleArgs),
+    Serve(serve::ServeArgs),
     Notify(notify::NotifyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the command, and returns the exit code of the table.
-pub fn main() -> u8 {
+pub fn main(serve: Option<Serve>) -> u8 {
     let words: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = run::launch(&words) {
         return code;
@@ -216,7 +219,7 @@ pub fn main() -> u8 {
             };
         }
     };
-    let result = dispatch(&cli.command, &mut context);
+    let result = dispatch(&cli.command, serve, &mut context);
     let code = exit::finish(result, &typed, &mut context.ui);
     notices::send(&mut context);
     code
@@ -259,7 +262,7 @@ fn with_help(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome> {
+fn dispatch(command: &Command, serve: Option<Serve>, context: &mut Context) -> anyhow::Result<Outcome> {
     let started = std::time::Instant::now();
     match command {
         // Health reports it as a check.
@@ -270,7 +273,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         | Command::Notify(_)
         | Command::Status(_) => {}
         // It takes them back itself.
-        Command::Run(_) => {}
+        Command::Run(_) | Command::Serve(_) => {}
         Command::Restore(args) if args.is_undo() => {}
         _ => interrupted::report_all(context),
     }
@@ -302,6 +305,7 @@ fn dispatch(command: &Command, context: &mut Context) -> anyhow::Result<Outcome>
         Command::Cleanup(args) if !args.is_read_only() => ("cleanup", cleanup::run(args, context)),
         // Its jobs are logged.
         Command::Run(args) => return run::run(args, context),
+        Command::Serve(args) => return serve::run(args, serve, context),
         Command::Delete(args) => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),

@@ -30,6 +30,8 @@ pub struct Configuration {
     pub effective: Effective,
     /// The variables of `.env`, for the services of remote stores; none if it is not safe to use.
     pub dotenv: DotEnv,
+    /// Whether nobody named the file: it was only found in the working directory.
+    pub is_by_chance: bool,
 }
 
 impl Configuration {
@@ -69,9 +71,8 @@ impl Configuration {
         };
         let mut effective = layers.merge();
         find_databases(&mut effective.settings);
-        if let (Some((path, _)), Some(layer)) = (&file, &layer)
-            && is_by_chance(args, &variables, path)
-        {
+        let is_by_chance = file.as_ref().is_some_and(|(path, _)| is_by_chance(args, &variables, path));
+        if let (Some((path, _)), Some(layer), true) = (&file, &layer, is_by_chance) {
             let lookup = |name: &str| variables.get(name).map(|(value, _)| value);
             problems.extend(refuse_by_chance(&effective, layer, path, lookup));
         }
@@ -82,7 +83,7 @@ impl Configuration {
         warnings.append(&mut effective.warnings);
         effective.problems = problems;
         effective.warnings = warnings;
-        Self { file: file.map(|(path, _)| path), effective, dotenv: trusted }
+        Self { file: file.map(|(path, _)| path), effective, dotenv: trusted, is_by_chance }
     }
 
     /// Fails with the first problem, if any.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use textwrap::core::display_width;
 
 use super::GlobalArgs;
-use super::bar::{Bar, Overall};
+use super::bar::{Bar, Display, Overall};
 use super::table::{GAP, Table, shortened};
 use super::wrap::wrap;
 use crate::metadata::rfc3339;
@@ -43,6 +43,8 @@ pub enum ProgressWhen {
     Always,
     /// Never.
     Never,
+    /// Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done.
+    Json,
 }
 
 /// The meaning of a piece of text, which decides its colour.
@@ -67,7 +69,7 @@ pub struct Ui {
     verbose: bool,
     colored_stdout: bool,
     colored_stderr: bool,
-    bar: bool,
+    bar: Display,
     interactive: bool,
     /// The columns of the terminal on stdout; `None` if it is no terminal.
     stdout_width: Option<usize>,
@@ -102,9 +104,10 @@ impl Ui {
             colored_stdout: colored(stdout) && !args.json,
             colored_stderr: colored(stderr) && !args.json,
             bar: match args.progress {
-                ProgressWhen::Always => true,
-                ProgressWhen::Never => false,
-                ProgressWhen::Auto => stderr && !args.quiet && !args.json,
+                ProgressWhen::Always => Display::Bar,
+                ProgressWhen::Auto if stderr && !args.quiet && !args.json => Display::Bar,
+                ProgressWhen::Auto | ProgressWhen::Never => Display::Hidden,
+                ProgressWhen::Json => Display::Json,
             },
             interactive: io::stdin().is_terminal() && stderr && !args.json,
             stdout_width: stdout.then(|| columns(io::stdout())).flatten(),

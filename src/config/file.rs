@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::copies::FileCopy;
 use super::notify::{Event, FileReceiver};
+use super::server::ServerToken;
 use super::value::{not, parsed};
 use super::variables::expand;
 use super::{Key, Origin, Pattern, Problem, Settings, ShrinkWatch, Value};
@@ -37,6 +38,8 @@ pub struct FileLayer {
     pub(super) notify_on: Option<Vec<Event>>,
     /// How sets watch for shrinks, if they set it.
     pub(super) shrinks: Vec<(Name, ShrinkWatch)>,
+    /// The tokens of the admin server, in the order of the file.
+    pub(super) tokens: Vec<ServerToken>,
 }
 
 /// A pattern in the file.
@@ -80,6 +83,7 @@ impl FileLayer {
                 receivers: Vec::new(),
                 notify_on: None,
                 shrinks: Vec::new(),
+                tokens: Vec::new(),
             },
             problems: Vec::new(),
         };
@@ -156,6 +160,8 @@ impl Reader {
                 self.copies(value);
             } else if section == "notify" {
                 self.notify(value);
+            } else if section == "server" {
+                self.server(value);
             } else if let Some(key) = Key::ALL.into_iter().find(|key| key.section().is_empty() && key.name() == section)
             {
                 self.setting(key, name, value);
@@ -173,16 +179,33 @@ impl Reader {
 
     fn section(&mut self, section: &str, value: &Spanned<DeValue<'_>>) {
         for (name, value) in self.entries(value, section) {
-            let text: &str = name.get_ref();
-            let is_named = |key: &Key| key.name() == text || key.former_name() == Some(text);
-            let Some(key) = Key::ALL.into_iter().find(|key| key.section() == section && is_named(key)) else {
-                let siblings = Key::ALL.iter().filter(|key| key.section() == section).map(|key| key.name());
-                let message = unknown("is not a setting", text, siblings, |key| key.name() == text);
-                self.problem(name.span(), format!("{section}.{}", shown(text)), message);
-                continue;
-            };
-            self.setting(key, name, value);
+            self.section_entry(section, name, value);
         }
+    }
+
+    pub(super) fn section_entry(
+        &mut self,
+        section: &str,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let text: &str = name.get_ref();
+        let is_named = |key: &Key| key.name() == text || key.former_name() == Some(text);
+        let Some(key) = Key::ALL.into_iter().find(|key| key.section() == section && is_named(key)) else {
+            let siblings = Key::ALL.iter().filter(|key| key.section() == section).map(|key| key.name());
+            let message = unknown("is not a setting", text, siblings, |key| key.name() == text);
+            return self.problem(name.span(), format!("{section}.{}", shown(text)), message);
+        };
+        self.setting(key, name, value);
+    }
+
+    /// Returns a path of the file: relative ones start from its folder.
+    pub(super) fn layer_path(&self, text: &str) -> PathBuf {
+        self.layer.folder().join(text)
+    }
+
+    pub(super) fn push_token(&mut self, token: ServerToken) {
+        self.layer.tokens.push(token);
     }
 
     fn setting(&mut self, key: Key, name: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
@@ -198,7 +221,10 @@ impl Reader {
         let found = match (key, value.get_ref()) {
             (key, value)
                 if Key::HOOKS.contains(&key)
-                    || matches!(key, Key::FormerHosts | Key::Recipients | Key::PassEnv | Key::HookPassEnv)
+                    || matches!(
+                        key,
+                        Key::FormerHosts | Key::Recipients | Key::PassEnv | Key::HookPassEnv | Key::TrustedProxy
+                    )
                     || matches!((key, value), (Key::IdentityFile | Key::Cron, DeValue::Array(_))) =>
             {
                 texts(value)

@@ -77,11 +77,18 @@ pub enum Key {
     OnFailure,
     HookTimeout,
     HookPassEnv,
+    ServerListen,
+    PublicUrl,
+    TrustedProxy,
+    ServerDownload,
+    LegacyPaths,
+    MetricsOpen,
+    StopTimeout,
 }
 
 impl Key {
     /// All settings, in the order of the file.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 66] = [
         Self::Host,
         Self::FormerHosts,
         Self::StoreDir,
@@ -141,6 +148,13 @@ impl Key {
         Self::OnFailure,
         Self::HookTimeout,
         Self::HookPassEnv,
+        Self::ServerListen,
+        Self::PublicUrl,
+        Self::TrustedProxy,
+        Self::ServerDownload,
+        Self::LegacyPaths,
+        Self::MetricsOpen,
+        Self::StopTimeout,
     ];
 
     /// The hooks themselves.
@@ -217,6 +231,13 @@ impl Key {
             Self::OnFailure => ("hooks", "on_failure"),
             Self::HookTimeout => ("hooks", "timeout"),
             Self::HookPassEnv => ("hooks", "pass_env"),
+            Self::ServerListen => ("server", "listen"),
+            Self::PublicUrl => ("server", "public_url"),
+            Self::TrustedProxy => ("server", "trusted_proxy"),
+            Self::ServerDownload => ("server", "download"),
+            Self::LegacyPaths => ("server", "legacy_paths"),
+            Self::MetricsOpen => ("server", "metrics_open"),
+            Self::StopTimeout => ("server", "stop_timeout"),
         }
     }
 
@@ -260,7 +281,9 @@ impl Key {
             Self::MaxBackupAge => "the usual interval",
             Self::RunRestore => "if-missing with a command, else never",
             Self::Grace => "what is usual on the platform",
-            Self::PassEnv => "none",
+            Self::PassEnv | Self::TrustedProxy => "none",
+            Self::ServerListen => "the flag says where",
+            Self::PublicUrl => "the address where it listens",
             Self::CompressionLevel => "not used without gzip",
             Self::StoreDir | Self::StoreUrl | Self::Every | Self::Cron => "not used",
             Self::Keep | Self::MaxAge | Self::MaxSize | Self::LimitUpload => "no limit",
@@ -360,6 +383,13 @@ impl Key {
             | Self::OnFailure
             | Self::HookTimeout
             | Self::HookPassEnv => settings.hooks.set(self, value)?,
+            Self::ServerListen
+            | Self::PublicUrl
+            | Self::TrustedProxy
+            | Self::ServerDownload
+            | Self::LegacyPaths
+            | Self::MetricsOpen
+            | Self::StopTimeout => settings.server.set(self, value)?,
         }
         Ok(())
     }
@@ -448,6 +478,13 @@ impl Key {
             | Self::OnFailure
             | Self::HookTimeout
             | Self::HookPassEnv => settings.hooks.get(self),
+            Self::ServerListen
+            | Self::PublicUrl
+            | Self::TrustedProxy
+            | Self::ServerDownload
+            | Self::LegacyPaths
+            | Self::MetricsOpen
+            | Self::StopTimeout => settings.server.get(self),
         }
     }
 
@@ -487,7 +524,7 @@ impl Key {
             Self::StoreDir | Self::StoreMount | Self::ScratchDir | Self::RecipientsFile => Value::Path(text.into()),
             Self::IdentityFile => Value::Texts(vec![text.to_owned()]),
             Self::Recipients | Self::EncryptionScope | Self::KeyChecked => as_text(),
-            Self::StoreMode | Self::StoreGroup | Self::HookTimeout => as_text(),
+            Self::StoreMode | Self::StoreGroup | Self::HookTimeout | Self::StopTimeout => as_text(),
             _ => trimmed.parse().map_or_else(|_| as_text(), Value::Number),
         }
     }

@@ -144,6 +144,7 @@ impl Layers<'_> {
                 effective.problems.push(problem);
             }
         }
+        effective.settings.server.tokens = self.file.iter().flat_map(|file| file.tokens.clone()).collect();
         for (set, watch) in self.file.iter().flat_map(|file| &file.shrinks) {
             if let Some(each) = effective.settings.each.iter_mut().find(|each| each.name == *set) {
                 each.shrink = *watch;

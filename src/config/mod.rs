@@ -23,6 +23,7 @@ mod notify_tables;
 mod origin;
 mod run;
 mod schedule;
+mod server;
 mod url;
 mod value;
 mod variables;
@@ -52,6 +53,7 @@ pub use notify::{Detail, Event, Hidden, MailSecurity, MailServer, Receiver, Secr
 pub use origin::{Origin, Problem};
 pub use run::{RestoreAtStart, RunSettings};
 pub use schedule::ScheduleSettings;
+pub use server::{Role, ServerSettings, ServerToken, TokenSource, is_address};
 pub use url::database_path;
 pub use value::{Value, age_text, parse_age, parse_size};
 pub use variables::{Expanded, Variables, expand};
@@ -104,6 +106,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What is run before and after backups and restores.
     pub hooks: HookSettings,
+    /// The admin server.
+    pub server: ServerSettings,
     /// Who hears of what, in the order of the file.
     pub receivers: Vec<Receiver>,
     /// The zone of the host, or the one that was set: for retention periods and for times that carry none.
@@ -238,6 +242,7 @@ impl Default for Settings {
             health: HealthSettings::default(),
             run: RunSettings::default(),
             hooks: HookSettings::default(),
+            server: ServerSettings::default(),
             receivers: Vec::new(),
             time_zone: Tz::UTC,
         }

@@ -43,7 +43,7 @@ pub use publish::{First, Published, publish_new};
 pub use record_locks::{LockKind, Locking, RecordLock, record_locks, try_lock_records};
 pub use rights::{
     Writers, allows, can_give_away, give, group, is_own, is_private, is_root, is_trusted, lets_anybody_replace,
-    may_give_to, may_make_files_in, may_read_and_write, owner, set_mode, user_id, writers,
+    may_give_to, may_make_files_in, may_read_and_write, owner, random_bytes, set_mode, set_mode_of, user_id, writers,
 };
 pub use room::{Room, device, free_bytes, room};
 pub use signals::{note_signals, stop_myself};

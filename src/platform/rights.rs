@@ -21,6 +21,21 @@ pub fn user_id() -> u32 {
     getuid().as_raw()
 }
 
+/// Returns 256 bits that nobody can guess. Waits until the system has enough of them.
+pub fn random_bytes() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
+}
+
+/// Sets the mode of a file by its path: a socket cannot be opened.
+pub fn set_mode_of(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
 /// Returns the uid of the owner of a file.
 pub fn owner(found: &Metadata) -> u32 {
     found.uid()

@@ -15,6 +15,7 @@ pub mod quantity;
 pub mod restore;
 pub mod retain;
 pub mod schedule;
+pub mod server;
 pub mod status;
 pub mod store;
 

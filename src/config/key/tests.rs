@@ -81,6 +81,13 @@ fn what_is_set_is_what_is_got() {
         (Key::OnFailure, Value::Texts(vec!["alert".into()])),
         (Key::HookTimeout, text("10m")),
         (Key::HookPassEnv, Value::Texts(vec!["AWS_*".into()])),
+        (Key::ServerListen, text("127.0.0.1:8419")),
+        (Key::PublicUrl, text("https://backups.example/x/")),
+        (Key::TrustedProxy, Value::Texts(vec!["127.0.0.1".into()])),
+        (Key::ServerDownload, Value::Switch(false)),
+        (Key::LegacyPaths, Value::Switch(true)),
+        (Key::MetricsOpen, Value::Switch(true)),
+        (Key::StopTimeout, text("1m")),
     ] {
         let mut settings = Settings::default();
         let written = if let Value::Bytes(bytes) = value { text(&size_text(bytes)) } else { value.clone() };

@@ -1,0 +1,230 @@
+//! `heirloom serve`: the admin server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::ui::Tone;
+use super::{Context, Outcome};
+use crate::config::{TokenSource, is_address};
+use crate::digest::Sha256;
+use crate::failure::{Failure, FailureKind, Remedy};
+use crate::names::{ArchiveName, Name};
+use crate::ops::explain::explain;
+use crate::platform;
+use crate::report::log::Activity;
+use crate::report::server::NewToken;
+use crate::serving::{Ask, SHORTEST_TOKEN, Serving, TOKEN_START, Token};
+use crate::store::ReadAt;
+use crate::text::quoted;
+
+/// An archive that a download reads.
+pub type Opened = Arc<dyn ReadAt>;
+/// The other face, which serves until it is told to stop.
+pub type Serve = fn(Serving<Opened>) -> std::io::Result<()>;
+
+/// Where it listens if nothing says otherwise: this machine alone can reach it.
+const LISTEN: &str = "127.0.0.1:8419";
+/// How often signals are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Serve an HTTP API to administrators
+///
+/// Lists, makes, verifies, downloads, restores and deletes backups over HTTP, with the same checks as the commands of the
+/// same names. Nobody gets in without a token of the configuration (`heirloom serve token`). TLS is the task of a proxy
+/// in front of it; without one, listen on this machine alone or on a Unix socket.
+#[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:
+  heirloom serve token --role admin            make a token, and the lines for the configuration
+  heirloom serve                               on 127.0.0.1:8419
+  heirloom serve --listen unix:/run/heirloom/admin.sock
+
+Exit codes: 0 ended by a signal; 1 cannot listen; 2 no token is configured")]
+pub struct ServeArgs {
+    #[command(subcommand)]
+    command: Option<ServeCommand>,
+    /// Where to listen: an address with its port, or unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Serve over TCP as root all the same
+    #[arg(long)]
+    as_root: bool,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum ServeCommand {
+    Token(TokenArgs),
+}
+
+/// Make a token
+///
+/// Prints a new token, once, and the lines that let it in, for the configuration. Only its digest stands there.
+#[derive(clap::Args, Debug)]
+struct TokenArgs {
+    /// What it may do
+    #[arg(long, value_enum, value_name = "ROLE", default_value = "viewer")]
+    role: RoleArg,
+    /// Its name, for the log
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    name: Name,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum RoleArg {
+    /// Look: status, health, lists, log, metrics
+    Viewer,
+    /// Everything
+    Admin,
+}
+
+pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context) -> anyhow::Result<Outcome> {
+    if let Some(ServeCommand::Token(args)) = &args.command {
+        return new_token(args, context);
+    }
+    let Some(serve) = serve else {
+        return Err(Failure::usage("this heirloom was built without the server", "use another build of it").into());
+    };
+    let settings = context.settings.server.clone();
+    let listen = args.listen.clone().or_else(|| settings.listen.clone()).unwrap_or_else(|| LISTEN.to_owned());
+    let is_unix = listen.starts_with("unix:");
+    if !is_address(&listen) {
+        let message = format!("{listen} is not an address to listen on");
+        return Err(
+            Failure::usage(message, "give an address with its port, such as 127.0.0.1:8419, or unix:PATH").into()
+        );
+    }
+    if let (true, Some(file)) = (context.configuration.is_by_chance, &context.configuration.file) {
+        let message = format!("{} was only found in the working directory, and says who gets in", quoted(file));
+        return Err(Failure::usage(message, Remedy::NameConfiguration { file: file.clone() }).into());
+    }
+    if platform::user_id() == 0 && !is_unix && !args.as_root {
+        let hint = "run it as the user of the application, or on a Unix socket; if it must be root: --as-root";
+        return Err(Failure::usage("as root, a hole in it would give away the machine", hint).into());
+    }
+    let tokens = tokens(context)?;
+    if tokens.is_empty() {
+        let hint = format!("make one: {}", context.typed.quoted(&["serve", "token", "--role", "admin"]));
+        return Err(Failure::usage("nobody could get in: no token is configured", hint).into());
+    }
+    let (asks, asked) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let serving = Serving {
+        own: std::env::current_exe()?,
+        options: context.typed.options(),
+        listen: listen.clone(),
+        settings,
+        tokens,
+        asks,
+        stop: Arc::clone(&stop),
+    };
+    let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
+    answer(&asked, &stop, context);
+    match server.join() {
+        Ok(Ok(())) => Ok(Outcome::Done),
+        Ok(Err(cause)) => Err(anyhow::Error::new(cause).context(format!("cannot serve on {listen}"))),
+        Err(_) => anyhow::bail!("the server ended unexpectedly"),
+    }
+}
+
+/// Does what the server asks for, until it has ended.
+fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, context: &mut Context) {
+    loop {
+        if context.ui.signal().is_some() {
+            stop.store(true, Ordering::SeqCst);
+        }
+        match asked.recv_timeout(LOOK) {
+            Ok(Ask::Listens(address)) => {
+                let serve = context.ui.paint_stderr(Tone::Strong, "serve:");
+                context.ui.note(format!("{serve} listening on {address}"));
+            }
+            Ok(Ask::Open { name, reply }) => {
+                // Nobody waits for it if the client went away.
+                let _ = reply.send(open(&name, context));
+            }
+            Ok(Ask::Log { command, is_allowed, who, archive }) => note(command, is_allowed, who, archive, context),
+            Ok(Ask::Ended) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn open(name: &str, context: &Context) -> Result<Opened, (u8, String)> {
+    let open = || -> anyhow::Result<Opened> {
+        let name = ArchiveName::new(name)?;
+        let store = context.store()?;
+        Ok(store.store().open(name.as_str(), None)?)
+    };
+    open().map_err(|error| {
+        let failure = explain(&error);
+        (failure.kind.code(), failure.message)
+    })
+}
+
+/// Writes into the activity log who carried what away, or was refused.
+fn note(command: &str, is_allowed: bool, who: String, archive: Option<String>, context: &Context) {
+    let activity = Activity {
+        at: context.clock.now(),
+        seconds: 0.0,
+        command: command.to_owned(),
+        kind: None,
+        outcome: if is_allowed { "done" } else { "refused" }.to_owned(),
+        exit_code: u8::from(!is_allowed),
+        set: None,
+        archive,
+        bytes: None,
+        error: None,
+        user: who,
+        host: context.host.label.to_string(),
+    };
+    let logged = context.store().map_err(anyhow::Error::from);
+    if let Err(error) = logged.and_then(|store| Ok(store.workspace().log(&[activity])?)) {
+        context.ui.detail(format!("not logged: {error:#}"));
+    }
+}
+
+/// Returns the tokens of the configuration. Fails if one is too short to be one, or cannot be read.
+fn tokens(context: &Context) -> anyhow::Result<Vec<Token>> {
+    let read = |token: &crate::config::ServerToken| {
+        let digest = match &token.source {
+            TokenSource::Digest(digest) => *digest,
+            TokenSource::File(file) => digest_of_file(file, &token.name)?,
+        };
+        Ok(Token { name: token.name.clone(), role: token.role, digest })
+    };
+    context.settings.server.tokens.iter().map(read).collect()
+}
+
+fn digest_of_file(file: &Path, name: &Name) -> anyhow::Result<Sha256> {
+    let text = std::fs::read_to_string(file).map_err(|cause| {
+        anyhow::Error::new(cause).context(format!("cannot read the token \"{name}\" in {}", quoted(file)))
+    })?;
+    let token = text.trim();
+    let secret = token.strip_prefix(TOKEN_START).unwrap_or(token);
+    if secret.len() < SHORTEST_TOKEN {
+        let message = format!("{} holds no token: it is too short to be safe", quoted(file));
+        return Err(Failure::new(FailureKind::Usage, message).remedy("make one with `heirloom serve token`").into());
+    }
+    Ok(Sha256::of(token.as_bytes()))
+}
+
+fn new_token(args: &TokenArgs, context: &mut Context) -> anyhow::Result<Outcome> {
+    let secret: String = platform::random_bytes()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = format!("{TOKEN_START}{secret}");
+    let role = match args.role {
+        RoleArg::Viewer => "viewer",
+        RoleArg::Admin => "admin",
+    };
+    let digest = Sha256::of(token.as_bytes()).to_string();
+    let made = NewToken { name: args.name.to_string(), role, token, sha256: digest };
+    if context.ui.is_json() {
+        context.ui.document(&made);
+        return Ok(Outcome::Done);
+    }
+    context.ui.result(&made.token);
+    context.ui.note("keep it: it is not shown again. These lines of the configuration let it in:");
+    context.ui.note(format!("[server.tokens.{}]\nrole = \"{}\"\nsha256 = \"{}\"", made.name, made.role, made.sha256));
+    Ok(Outcome::Done)
+}

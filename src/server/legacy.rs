@@ -1,0 +1,96 @@
+//! The paths of the applications that this tool replaces, so that their front ends and deploy scripts go on working. They
+//! act in one step and wait for the result, as they did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::access::Who;
+use super::answer::Refusal;
+use super::api::{Admin, Viewer, archive};
+use super::jobs::Order;
+use super::{App, download};
+
+/// How long the applications waited at most.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The fields by which front ends named the backup to restore.
+const NAMES: [&str; 4] = ["backup_name", "filename", "name", "backup"];
+
+type Answer = Result<Response, Refusal>;
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/admin/backup-database", post(backup))
+        .route("/admin/restore-database", post(restore))
+        .route("/admin/backup-info", get(info))
+        .route("/admin/backup-status", get(status))
+        .route("/api/admin/database/backup", post(backup))
+        .route("/api/admin/database/backups", get(backups))
+        .route("/api/admin/database/backup/{name}/download", get(fetch))
+        .route("/api/admin/database/backup/{name}", delete(remove))
+        .route("/api/admin/database/restore", post(restore))
+        .route("/api/admin/database/health", get(health))
+}
+
+async fn backup(State(app): State<Arc<App>>, Admin(who): Admin) -> Answer {
+    job(&app, "backup", vec!["backup".into()], who).await
+}
+
+/// Restores the backup that the body names, or the latest one. What it replaces is kept.
+async fn restore(State(app): State<Arc<App>>, Admin(who): Admin, body: Bytes) -> Answer {
+    let named: Value = if body.is_empty() { Value::Null } else { super::api::read(&body)? };
+    let name = NAMES.iter().find_map(|field| named.get(field)?.as_str());
+    let name = name.map(archive).transpose()?.map_or_else(|| "latest".to_owned(), |name| name.to_string());
+    job(&app, "restore", vec!["restore".into(), name, "--force".into()], who).await
+}
+
+async fn remove(State(app): State<Arc<App>>, Admin(who): Admin, Path(name): Path<String>) -> Answer {
+    job(&app, "delete", vec!["delete".into(), archive(&name)?.to_string(), "--force".into()], who).await
+}
+
+async fn info(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
+    Ok(Json(app.document(&["show", "latest"], &who.text).await?).into_response())
+}
+
+async fn status(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
+    Ok(Json(app.document(&["status"], &who.text).await?).into_response())
+}
+
+async fn backups(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
+    Ok(Json(app.document(&["list"], &who.text).await?).into_response())
+}
+
+async fn health(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
+    Ok(Json(app.document(&["health"], &who.text).await?).into_response())
+}
+
+async fn fetch(
+    State(app): State<Arc<App>>,
+    Admin(who): Admin,
+    Path(name): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Answer {
+    download::download(&app, &archive(&name)?, &method, &headers, &who).await
+}
+
+async fn job(app: &Arc<App>, command: &'static str, words: Vec<String>, who: Who) -> Answer {
+    let job = app.start(Order { command, words, changes: true, who: who.text })?;
+    let Some(done) = job.wait(PATIENCE).await else {
+        return Ok((StatusCode::ACCEPTED, Json(job.document())).into_response());
+    };
+    match &done.0.document {
+        Some(document) => Ok(Json(json!({ "success": true, "result": document })).into_response()),
+        None => {
+            let refusal = Refusal::of(done.0.code, done.0.error.clone());
+            Err(Refusal { more: json!({ "success": false }), ..refusal })
+        }
+    }
+}

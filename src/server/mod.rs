@@ -1,0 +1,72 @@
+//! The admin server: an HTTP API for scripts, and the same for applications that this tool replaces.
+//!
+//! Every operation is this program as a child process, so that a request does what the same command line does, with its
+//! checks, locks, log and notices, and nothing that a job does can end the server. A client that goes away changes
+//! nothing; a server that is killed leaves what a killed command leaves.
+
+mod access;
+mod answer;
+mod api;
+mod child;
+mod download;
+mod jobs;
+mod legacy;
+mod listen;
+mod plan;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::config::ServerSettings;
+use crate::serving::{Ask, Serving};
+use crate::store::ReadAt;
+use access::Guard;
+use child::Program;
+use jobs::Jobs;
+
+/// An archive that a download reads.
+pub type Opened = Arc<dyn ReadAt>;
+
+/// How many documents are read at the same time: each is a process.
+const READERS: usize = 4;
+/// How many backups are downloaded at the same time.
+const DOWNLOADS: usize = 2;
+
+/// What all requests share.
+struct App {
+    program: Program,
+    settings: ServerSettings,
+    guard: Guard,
+    jobs: Jobs,
+    asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
+    readers: Semaphore,
+    downloads: Arc<Semaphore>,
+}
+
+impl App {
+    fn ask(&self, ask: Ask<Opened>) {
+        // Nobody answers once the starting process ends.
+        let _ = self.asks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).send(ask);
+    }
+}
+
+/// Serves until `stop` is set; then takes no more work, and lets the running job end or, after `stop_timeout`, cancels
+/// it. Fails if it cannot listen.
+pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let Serving { own, options, listen, settings, tokens, asks, stop } = serving;
+    let app = Arc::new(App {
+        program: Program { own, options },
+        guard: Guard::new(tokens, &settings),
+        jobs: Jobs::default(),
+        asks: std::sync::Mutex::new(asks.clone()),
+        readers: Semaphore::new(READERS),
+        downloads: Arc::new(Semaphore::new(DOWNLOADS)),
+        settings,
+    });
+    let result = runtime.block_on(listen::run(Arc::clone(&app), &listen, stop));
+    app.jobs.end(app.settings.stop_timeout);
+    let _ = asks.send(Ask::Ended);
+    result
+}

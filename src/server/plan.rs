@@ -1,0 +1,45 @@
+//! The digest of a plan: what is carried out must be what was shown.
+
+use serde_json::Value;
+
+use crate::digest::Sha256;
+
+/// What changes all the time while an application works, and is no part of the decision.
+const VOLATILE: [&str; 2] = ["in_use_by", "rows_before"];
+
+/// Returns the digest of the document of a dry run.
+pub(super) fn digest(plan: &Value) -> String {
+    let mut plan = plan.clone();
+    strip(&mut plan);
+    Sha256::of(plan.to_string().as_bytes()).to_string()
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !VOLATILE.contains(&name.as_str()));
+            fields.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_application_writes_meanwhile_is_no_other_plan() {
+        let plan =
+            json!({"archive": "a", "databases": [{"name": "app", "rows": 3, "rows_before": 7, "in_use_by": []}]});
+        let later =
+            json!({"archive": "a", "databases": [{"name": "app", "rows": 3, "rows_before": 9, "in_use_by": ["x"]}]});
+        let other =
+            json!({"archive": "b", "databases": [{"name": "app", "rows": 3, "rows_before": 7, "in_use_by": []}]});
+        assert_eq!(digest(&plan), digest(&later));
+        assert_ne!(digest(&plan), digest(&other));
+    }
+}

@@ -1,0 +1,74 @@
+//! What the admin server gets from the face that starts it. The server runs every operation as a child process of this
+//! program; what only the starting process can do is asked for.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Sender;
+
+use crate::config::{Role, ServerSettings};
+use crate::digest::Sha256;
+use crate::names::Name;
+
+/// A server that is to be started.
+#[derive(Debug)]
+pub struct Serving<R> {
+    /// This program.
+    pub own: PathBuf,
+    /// The options that name the configuration and the store, for each child.
+    pub options: Vec<OsString>,
+    /// Where to listen: `ADDRESS:PORT` or `unix:PATH`.
+    pub listen: String,
+    /// Its settings.
+    pub settings: ServerSettings,
+    /// Who may use it.
+    pub tokens: Vec<Token>,
+    /// Where to ask.
+    pub asks: Sender<Ask<R>>,
+    /// Set when it is to end.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A token, known by its digest.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Its name, for the log.
+    pub name: Name,
+    /// What it may do.
+    pub role: Role,
+    /// The digest of its text.
+    pub digest: Sha256,
+}
+
+/// What the server asks the starting process for. `R` is an open archive.
+#[derive(Debug)]
+pub enum Ask<R> {
+    /// It listens, at this address.
+    Listens(String),
+    /// Open an archive.
+    Open {
+        /// Its name.
+        name: String,
+        /// Takes the archive, or the exit code and the text of an error.
+        reply: Sender<Result<R, (u8, String)>>,
+    },
+    /// Write a line into the activity log.
+    Log {
+        /// What was done.
+        command: &'static str,
+        /// Whether it was allowed.
+        is_allowed: bool,
+        /// Who did it: the name of the token and the address.
+        who: String,
+        /// The archive.
+        archive: Option<String>,
+    },
+    /// It ended.
+    Ended,
+}
+
+/// The shortest token, in characters: 128 bits in base 32.
+pub const SHORTEST_TOKEN: usize = 26;
+/// What every token begins with, so that a scanner of sources finds one that was committed.
+pub const TOKEN_START: &str = "heirloom_";
