@@ -70,6 +70,9 @@ _heirloom() {
             heirloom,schedule)
                 cmd="heirloom__subcmd__schedule"
                 ;;
+            heirloom,serve)
+                cmd="heirloom__subcmd__serve"
+                ;;
             heirloom,show)
                 cmd="heirloom__subcmd__show"
                 ;;
@@ -103,6 +106,9 @@ _heirloom() {
             heirloom__subcmd__notify,test)
                 cmd="heirloom__subcmd__notify__subcmd__test"
                 ;;
+            heirloom__subcmd__serve,token)
+                cmd="heirloom__subcmd__serve__subcmd__token"
+                ;;
             heirloom__subcmd__store,check)
                 cmd="heirloom__subcmd__store__subcmd__check"
                 ;;
@@ -113,7 +119,7 @@ _heirloom() {
 
     case "${cmd}" in
         heirloom)
-            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule notify config completions"
+            opts="-q -v -h -V --config --dir --store --identity --json --quiet --verbose --color --progress --help --version backup restore copy store list show verify status health rotate cleanup delete pin unpin accept log guard run key schedule serve notify config completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -140,7 +146,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -178,7 +184,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -264,7 +270,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -326,7 +332,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -364,7 +370,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -402,7 +408,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -440,7 +446,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -478,7 +484,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -516,7 +522,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -566,7 +572,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -604,7 +610,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -678,7 +684,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -732,7 +738,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -770,7 +776,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -808,7 +814,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -846,7 +852,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -892,7 +898,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -934,7 +940,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -972,7 +978,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1010,7 +1016,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1048,7 +1054,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1122,7 +1128,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1204,7 +1210,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1258,7 +1264,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1312,7 +1318,95 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heirloom__subcmd__serve)
+            opts="-q -v -h --listen --as-root --config --dir --store --identity --json --quiet --verbose --color --progress --help token"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        heirloom__subcmd__serve__subcmd__token)
+            opts="-q -v -h --role --name --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --role)
+                    COMPREPLY=($(compgen -W "viewer admin" -- "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1354,7 +1448,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1392,7 +1486,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1430,7 +1524,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1468,7 +1562,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1506,7 +1600,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1556,7 +1650,7 @@ _heirloom() {
                     return 0
                     ;;
                 --progress)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto always never json" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -33,7 +33,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_needs_command" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_needs_command" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_needs_command" -s v -l verbose -d 'Print more detail'
@@ -59,6 +60,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "run" -d 'Run an application, and restore and back up its databases around it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "key" -d 'Create a key for encrypted archives, or try the keys of this host'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "schedule" -d 'Print what the schedule runs next, or the same schedule for systemd or cron'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "serve" -d 'Serve an HTTP API to administrators'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "notify" -d 'Test the receivers of notices'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -88,7 +90,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l vacuum -d 'Leave free pages out of the copy (VACUUM)'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l no-vacuum -d 'Copy the database page by page as it is'
 complete -c heirloom -n "__fish_heirloom_using_subcommand backup" -l keep-damaged -d 'Keep a damaged database, marked as damaged, instead of refusing it'
@@ -124,7 +127,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l fresh -d 'First deployment: ignore archives of other hosts and paths, and restore nothing if there are no others'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l accept-older -d 'Restore the newest archive of the store although this host has made a newer one'
 complete -c heirloom -n "__fish_heirloom_using_subcommand restore" -l to-original -d 'Restore to the paths recorded in the archive, not the configured ones'
@@ -155,7 +159,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l missing -d 'Only what is missing, which is the default'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l dry-run -d 'Print what would be copied, and stop'
 complete -c heirloom -n "__fish_heirloom_using_subcommand copy" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -171,7 +176,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and not __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
@@ -186,7 +192,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand store; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
@@ -202,7 +209,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand list" -s v -l verbose -d 'Print more detail'
@@ -217,7 +225,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand show" -s v -l verbose -d 'Print more detail'
@@ -236,7 +245,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l all -d 'Every archive of the store'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand verify" -s q -l quiet -d 'Print errors only'
@@ -251,7 +261,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l check-stores -d 'Ask the store and its copies, instead of showing what this host recorded'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand status" -s q -l quiet -d 'Print errors only'
@@ -272,7 +283,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l databases-only -d 'Check only the databases, not backups and store, for example before an application starts'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l nagios -d 'Print one line with performance data for Nagios and compatible monitors, with their exit codes'
 complete -c heirloom -n "__fish_heirloom_using_subcommand health" -l prometheus -d 'Print metrics in the text format of Prometheus'
@@ -300,7 +312,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l include-plain -d 'Also count and remove plain databases and archives of other tools'
 complete -c heirloom -n "__fish_heirloom_using_subcommand rotate" -l all -d 'With --gone: also remove the newest archive; asks, or needs --force'
@@ -325,7 +338,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l damaged -d 'Verify archives that are marked as damaged again, and remove those that are damaged'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l all-hosts -d 'Include archives of other hosts; by default they are only counted'
 complete -c heirloom -n "__fish_heirloom_using_subcommand cleanup" -l include-plain -d 'Also count and remove plain databases and archives of other tools'
@@ -345,7 +359,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l force -d 'Do not ask'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l even-last -d 'Also delete the last good archive of a database'
 complete -c heirloom -n "__fish_heirloom_using_subcommand delete" -l dry-run -d 'Print what would be deleted, and stop'
@@ -362,7 +377,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand pin" -s v -l verbose -d 'Print more detail'
@@ -376,7 +392,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand unpin" -s v -l verbose -d 'Print more detail'
@@ -390,7 +407,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand accept" -s v -l verbose -d 'Print more detail'
@@ -405,7 +423,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l failed -d 'Only entries that failed or found problems'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l notices -d 'What was sent to the receivers of notices instead, and what waits to be sent'
 complete -c heirloom -n "__fish_heirloom_using_subcommand log" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
@@ -430,7 +449,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l no-rollback -d 'Do not roll back; print what would be restored, and how'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l if-exists -d 'Continue if a database does not exist yet, for a first deployment; what the command creates is not rolled back'
 complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -l new-store -d 'Accept a new or another store at the path of the store'
@@ -452,7 +472,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s v -l verbose -d 'Print more detail'
@@ -466,7 +487,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and not __fish_seen_subcommand_from new check" -s v -l verbose -d 'Print more detail'
@@ -482,7 +504,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more detail'
@@ -496,7 +519,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand key; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
@@ -514,13 +538,50 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l systemd -d 'Print the units of systemd that do the same'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l cron -d 'Print the crontab that does the same'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s v -l verbose -d 'Print more detail'
 complete -c heirloom -n "__fish_heirloom_using_subcommand schedule" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l listen -d 'Where to listen: an address with its port, or unix:PATH' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l as-root -d 'Serve over TCP as root all the same'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and not __fish_seen_subcommand_from token" -f -a "token" -d 'Make a token'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l role -d 'What it may do' -r -f -a "viewer\t'Look: status, health, lists, log, metrics'
+admin\t'Everything'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l name -d 'Its name, for the log' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l identity -d 'A file with secret keys that open encrypted archives; can be repeated [env: HEIRLOOM_IDENTITY_FILE]' -r -F
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l color -d 'Colour the output' -r -f -a "auto\t'At a terminal, unless `NO_COLOR` is set'
+always\t'Always'
+never\t'Never'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
+always\t'Always'
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Print errors only'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Print more detail'
+complete -c heirloom -n "__fish_heirloom_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l dir -d 'The folder with the archives, or the URL of a remote store, such as s3://BUCKET/PREFIX or connect: [env: HEIRLOOM_DIR, BACKUP_DIR]' -r -F
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l store -d 'Use this store of the configuration alone: the name of a copy, main, or, to list and verify, all' -r
@@ -530,7 +591,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and not __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
@@ -545,7 +607,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand notify; and __fish_seen_subcommand_from test" -s v -l verbose -d 'Print more detail'
@@ -559,7 +622,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and not __fish_seen_subcommand_from show check init" -s v -l verbose -d 'Print more detail'
@@ -576,7 +640,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more detail'
@@ -590,7 +655,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Print more detail'
@@ -604,7 +670,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand config; and __fish_seen_subcommand_from init" -s v -l verbose -d 'Print more detail'
@@ -618,7 +685,8 @@ always\t'Always'
 never\t'Never'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l progress -d 'Show a progress bar on stderr' -r -f -a "auto\t'At a terminal'
 always\t'Always'
-never\t'Never'"
+never\t'Never'
+json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand completions" -s v -l verbose -d 'Print more detail'

@@ -113,6 +113,13 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
     Ok(Outcome::Done)
 }
 
+impl DeleteArgs {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.dry_run
+    }
+}
+
 /// Adds a hint to a refusal.
 fn refused(error: anyhow::Error, context: &Context) -> anyhow::Error {
     let DeleteError { archive, why } = match error.downcast::<DeleteError>() {

@@ -306,7 +306,7 @@ fn dispatch(command: &Command, serve: Option<Serve>, context: &mut Context) -> a
         // Its jobs are logged.
         Command::Run(args) => return run::run(args, context),
         Command::Serve(args) => return serve::run(args, serve, context),
-        Command::Delete(args) => ("delete", delete::run(args, context)),
+        Command::Delete(args) if !args.is_read_only() => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),
         Command::Accept(args) => ("accept", accept::run(args, context)),
@@ -314,6 +314,7 @@ fn dispatch(command: &Command, serve: Option<Serve>, context: &mut Context) -> a
         Command::Rotate(args) => return rotate::run(args, context),
         Command::Cleanup(args) => return cleanup::run(args, context),
         Command::Copy(args) => return copy::run(args, context),
+        Command::Delete(args) => return delete::run(args, context),
         Command::Restore(args) => return restore::run(args, context),
         Command::Status(args) => return status::run(args, context),
         Command::Health(args) => {

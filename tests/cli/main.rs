@@ -92,6 +92,9 @@ mod schedule;
 mod schedule_stories;
 mod schema_change;
 mod scripts;
+mod serve;
+mod serve_hostile;
+mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
 #[path = "../servers/mod.rs"]

@@ -99,7 +99,7 @@ fn every_block_of_the_readme_runs() {
         assert_eq!(count, 1, "{start} ({why}) is not in the README any more");
     }
     let count = run(&mut world(), &blocks).unwrap_or_else(|failed| panic!("{failed}"));
-    assert_eq!(count, 15, "the commands of the README that are run");
+    assert_eq!(count, 16, "the commands of the README that are run");
 }
 
 #[test]

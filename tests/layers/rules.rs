@@ -25,7 +25,7 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 22] = [
+const CONFINED: [(&str, &[&str]); 24] = [
     ("age", &["archive"]),
     ("age_core", &["archive"]),
     ("axum", &["server"]),
@@ -34,6 +34,8 @@ const CONFINED: [(&str, &[&str]); 22] = [
     ("croner", &["schedule"]),
     ("flate2", &["archive"]),
     ("hmac", &["notify"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
     ("indicatif", &["cli"]),
     ("lettre", &["notify"]),
     ("libdeflater", &["archive"]),
@@ -46,7 +48,7 @@ const CONFINED: [(&str, &[&str]); 22] = [
     ("std::os", &["platform"]),
     ("tar", &["archive"]),
     ("textwrap", &["cli"]),
-    ("tokio", &["net", "store"]),
+    ("tokio", &["net", "server", "store"]),
     ("zstd", &["archive"]),
 ];
 
