@@ -42,6 +42,13 @@ pub struct DeleteArgs {
     dry_run: bool,
 }
 
+impl DeleteArgs {
+    /// Returns whether nothing is to be changed.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.dry_run
+    }
+}
+
 pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Outcome> {
     let store = context.store()?;
     let names = args.archives.iter().map(|name| {
@@ -111,13 +118,6 @@ pub(super) fn run(args: &DeleteArgs, context: &mut Context) -> anyhow::Result<Ou
         context.ui.note("the store keeps old versions: what was deleted is hidden there, and frees no room");
     }
     Ok(Outcome::Done)
-}
-
-impl DeleteArgs {
-    /// Returns whether nothing is to be changed.
-    pub(super) fn is_read_only(&self) -> bool {
-        self.dry_run
-    }
 }
 
 /// Adds a hint to a refusal.

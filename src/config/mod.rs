@@ -24,6 +24,7 @@ mod origin;
 mod run;
 mod schedule;
 mod server;
+mod server_tables;
 mod url;
 mod value;
 mod variables;

@@ -3,29 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
-use axum::http::request::Parts;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Who;
-use super::answer::{Refusal, secure};
+use super::answer::Refusal;
 use super::child::PROMETHEUS;
 use super::jobs::{Job, Order};
-use super::listen::ARRIVAL;
 use super::plan::digest;
-use super::{App, download, legacy};
+use super::request::{Admin, Viewer, archive, read, set_name};
+use super::{App, download};
 use crate::config::Role;
-use crate::names::{ArchiveName, Name};
 
-/// The largest body of a request, in bytes.
-const BODY: usize = 64 << 10;
 /// How many archives a page has.
 const PAGE: usize = 100;
 /// The longest that a request waits for its job.
@@ -34,105 +28,31 @@ const LONGEST_WAIT: u64 = 600;
 type Answer = Result<Response, Refusal>;
 type Shared = State<Arc<App>>;
 
-/// Somebody who may look.
-pub(super) struct Viewer(pub(super) Who);
-/// Somebody who may do everything.
-pub(super) struct Admin(pub(super) Who);
-
-impl FromRequestParts<Arc<App>> for Viewer {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        app.allow(parts, Role::Viewer).map(Self)
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Admin {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        app.allow(parts, Role::Admin).map(Self)
-    }
-}
-
-/// Every route. `openapi.json` is held against it by a test.
-pub(super) fn router(app: Arc<App>) -> Router {
-    let api = Router::new()
-        .route("/status", get(status))
-        .route("/health", get(health))
-        .route("/log", get(log))
-        .route("/retention", get(retention))
-        .route("/backups", get(backups).post(create))
-        .route("/backups/{name}", get(backup).delete(delete))
-        .route("/backups/{name}/download", get(fetch))
-        .route("/backups/{name}/verify", post(verify))
-        .route("/backups/{name}/pin", put(pin).delete(unpin))
-        .route("/backups/{name}/restore", post(restore))
-        .route("/restore/undo", post(undo))
-        .route("/rotate", post(rotate))
-        .route("/jobs/{id}", get(job))
-        .route("/jobs/{id}/cancel", post(cancel))
-        .route("/openapi.json", get(openapi));
-    let mut router = Router::new()
-        .nest("/api/v1", api)
-        .route("/metrics", get(metrics))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz));
-    if app.settings.legacy_paths {
-        router = router.merge(legacy::router());
-    }
-    router
-        .fallback(|| async { Refusal::not_found() })
-        .method_not_allowed_fallback(|| async {
-            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..Refusal::not_found() }
-        })
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn(arrive))
-        .layer(middleware::map_response(secure))
-        .with_state(app)
-}
-
-/// Waits for the whole request before anything is done, for a limited time.
-async fn arrive(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match tokio::time::timeout(ARRIVAL, axum::body::to_bytes(body, BODY)).await {
-        Ok(Ok(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Ok(Err(_)) => {
-            Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, ..Refusal::usage("a request has at most 64 KiB") }
-                .into_response()
-        }
-        Err(_) => {
-            Refusal { status: StatusCode::REQUEST_TIMEOUT, ..Refusal::usage("the request did not arrive in time") }
-                .into_response()
-        }
-    }
-}
-
-async fn status(State(app): Shared, Viewer(who): Viewer) -> Answer {
+pub(super) async fn status(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["status"], &who.text).await?).into_response())
 }
 
-async fn health(State(app): Shared, Viewer(who): Viewer) -> Answer {
+pub(super) async fn health(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["health"], &who.text).await?).into_response())
 }
 
-async fn log(State(app): Shared, Viewer(who): Viewer) -> Answer {
+pub(super) async fn log(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["log"], &who.text).await?).into_response())
 }
 
-async fn retention(State(app): Shared, Viewer(who): Viewer) -> Answer {
+pub(super) async fn retention(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["rotate", "--dry-run"], &who.text).await?).into_response())
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+pub(super) struct Page {
     set: Option<String>,
     limit: Option<usize>,
     before: Option<String>,
 }
 
-async fn backups(State(app): Shared, Viewer(who): Viewer, Query(page): Query<Page>) -> Answer {
+pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Query(page): Query<Page>) -> Answer {
     let set = page.set.as_deref().map(set_name).transpose()?;
     let mut words = vec!["list"];
     if let Some(set) = &set {
@@ -155,21 +75,21 @@ async fn backups(State(app): Shared, Viewer(who): Viewer, Query(page): Query<Pag
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Wait {
+pub(super) struct Wait {
     /// Seconds.
     wait: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Create {
+pub(super) struct Create {
     set: Option<String>,
     note: Option<String>,
     #[serde(default)]
     if_changed: bool,
 }
 
-async fn create(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn create(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
     let Create { set, note, if_changed } = read(&body)?;
     let mut words = vec!["backup".to_owned()];
     if let Some(set) = &set {
@@ -184,12 +104,12 @@ async fn create(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>,
     order(&app, Order { command: "backup", words, changes: true, who: who.text }, &wait).await
 }
 
-async fn backup(State(app): Shared, Viewer(who): Viewer, Path(name): Path<String>) -> Answer {
+pub(super) async fn backup(State(app): Shared, Viewer(who): Viewer, Path(name): Path<String>) -> Answer {
     let name = archive(&name)?;
     Ok(Json(app.document(&["show", name.as_str()], &who.text).await?).into_response())
 }
 
-async fn fetch(
+pub(super) async fn fetch(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
@@ -199,16 +119,21 @@ async fn fetch(
     download::download(&app, &archive(&name)?, &method, &headers, &who).await
 }
 
-async fn verify(State(app): Shared, Admin(who): Admin, Path(name): Path<String>, Query(wait): Query<Wait>) -> Answer {
+pub(super) async fn verify(
+    State(app): Shared,
+    Admin(who): Admin,
+    Path(name): Path<String>,
+    Query(wait): Query<Wait>,
+) -> Answer {
     let words = vec!["verify".to_owned(), archive(&name)?.to_string()];
     order(&app, Order { command: "verify", words, changes: false, who: who.text }, &wait).await
 }
 
-async fn pin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
+pub(super) async fn pin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
     Ok(Json(app.document(&["pin", archive(&name)?.as_str()], &who.text).await?).into_response())
 }
 
-async fn unpin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
+pub(super) async fn unpin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
     Ok(Json(app.document(&["unpin", archive(&name)?.as_str()], &who.text).await?).into_response())
 }
 
@@ -224,7 +149,7 @@ pub(super) struct Steps {
     pub(super) set: Option<String>,
 }
 
-async fn restore(
+pub(super) async fn restore(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
@@ -239,7 +164,7 @@ async fn restore(
     two_steps(&app, "restore", words, &steps, who, &wait).await
 }
 
-async fn undo(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
     let steps: Steps = read(&body)?;
     let mut words = vec!["restore".to_owned(), "--undo".to_owned()];
     if let Some(set) = &steps.set {
@@ -248,11 +173,11 @@ async fn undo(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, b
     two_steps(&app, "undo", words, &steps, who, &wait).await
 }
 
-async fn rotate(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn rotate(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
     two_steps(&app, "rotate", vec!["rotate".to_owned()], &read(&body)?, who, &wait).await
 }
 
-async fn delete(
+pub(super) async fn delete(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
@@ -305,18 +230,18 @@ fn described(job: &Job, status: StatusCode) -> Response {
     (status, [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))], Json(job.document())).into_response()
 }
 
-async fn job(State(app): Shared, Viewer(_): Viewer, Path(id): Path<String>) -> Answer {
+pub(super) async fn job(State(app): Shared, Viewer(_): Viewer, Path(id): Path<String>) -> Answer {
     let job = app.jobs.get(&id).ok_or_else(Refusal::not_found)?;
     Ok(Json(job.document()).into_response())
 }
 
-async fn cancel(State(app): Shared, Admin(_): Admin, Path(id): Path<String>) -> Answer {
+pub(super) async fn cancel(State(app): Shared, Admin(_): Admin, Path(id): Path<String>) -> Answer {
     let job = app.jobs.get(&id).ok_or_else(Refusal::not_found)?;
     job.cancel();
     Ok(described(&job, StatusCode::ACCEPTED))
 }
 
-async fn metrics(State(app): Shared, request: Request) -> Answer {
+pub(super) async fn metrics(State(app): Shared, request: Request) -> Answer {
     let who = match app.settings.metrics_open {
         true => "metrics".to_owned(),
         false => app.allow(&request.into_parts().0, Role::Viewer)?.text,
@@ -328,31 +253,13 @@ async fn metrics(State(app): Shared, request: Request) -> Answer {
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], done.text).into_response())
 }
 
-async fn readyz(State(app): Shared) -> Response {
+pub(super) async fn readyz(State(app): Shared) -> Response {
     match app.jobs.is_restoring() {
         true => (StatusCode::SERVICE_UNAVAILABLE, "a restore is under way\n").into_response(),
         false => "ok\n".into_response(),
     }
 }
 
-async fn openapi(State(_): Shared, Viewer(_): Viewer) -> Response {
+pub(super) async fn openapi(State(_): Shared, Viewer(_): Viewer) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
-}
-
-/// Reads a JSON body; an empty one has only defaults.
-pub(super) fn read<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Refusal> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Refusal::usage(&format!("the body of the request: {error}")))
-}
-
-/// Accepts the name of an archive, as the command line does.
-pub(super) fn archive(text: &str) -> Result<ArchiveName, Refusal> {
-    ArchiveName::new(text).map_err(|_| Refusal::not_found())
-}
-
-/// Accepts the name of a set or a database, as the command line does.
-fn set_name(text: &str) -> Result<Name, Refusal> {
-    Name::new(text).map_err(|error| Refusal::usage(&format!("not a name: {error}")))
 }

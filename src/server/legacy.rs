@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::access::Who;
 use super::answer::Refusal;
-use super::api::{Admin, Viewer, archive};
 use super::jobs::Order;
+use super::request::{Admin, Viewer, archive, read};
 use super::{App, download};
 
 /// How long the applications waited at most.
@@ -45,7 +45,7 @@ async fn backup(State(app): State<Arc<App>>, Admin(who): Admin) -> Answer {
 
 /// Restores the backup that the body names, or the latest one. What it replaces is kept.
 async fn restore(State(app): State<Arc<App>>, Admin(who): Admin, body: Bytes) -> Answer {
-    let named: Value = if body.is_empty() { Value::Null } else { super::api::read(&body)? };
+    let named: Value = if body.is_empty() { Value::Null } else { read(&body)? };
     let name = NAMES.iter().find_map(|field| named.get(field)?.as_str());
     let name = name.map(archive).transpose()?.map_or_else(|| "latest".to_owned(), |name| name.to_string());
     job(&app, "restore", vec!["restore".into(), name, "--force".into()], who).await

@@ -30,8 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Listens until `stop` is set.
-pub(super) async fn run(app: Arc<App>, address: &str, stop: Arc<AtomicBool>) -> io::Result<()> {
-    let router = super::api::router(Arc::clone(&app));
+pub(super) async fn run(app: &App, router: Router, address: &str, stop: Arc<AtomicBool>) -> io::Result<()> {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     match address.strip_prefix("unix:") {
         Some(path) => {

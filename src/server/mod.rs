@@ -13,6 +13,8 @@ mod jobs;
 mod legacy;
 mod listen;
 mod plan;
+mod request;
+mod routes;
 
 use std::sync::Arc;
 
@@ -65,7 +67,7 @@ pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
         downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         settings,
     });
-    let result = runtime.block_on(listen::run(Arc::clone(&app), &listen, stop));
+    let result = runtime.block_on(listen::run(&app, routes::router(Arc::clone(&app)), &listen, stop));
     app.jobs.end(app.settings.stop_timeout);
     let _ = asks.send(Ask::Ended);
     result

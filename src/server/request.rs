@@ -1,0 +1,52 @@
+//! What handlers take from a request: who sent it, names, a body.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::Deserialize;
+
+use super::App;
+use super::access::Who;
+use super::answer::Refusal;
+use crate::config::Role;
+use crate::names::{ArchiveName, Name};
+
+/// Somebody who may look.
+pub(super) struct Viewer(pub(super) Who);
+/// Somebody who may do everything.
+pub(super) struct Admin(pub(super) Who);
+
+impl FromRequestParts<Arc<App>> for Viewer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        app.allow(parts, Role::Viewer).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        app.allow(parts, Role::Admin).map(Self)
+    }
+}
+
+/// Reads a JSON body; an empty one has only defaults.
+pub(super) fn read<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Refusal> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| Refusal::usage(&format!("the body of the request: {error}")))
+}
+
+/// Accepts the name of an archive, as the command line does.
+pub(super) fn archive(text: &str) -> Result<ArchiveName, Refusal> {
+    ArchiveName::new(text).map_err(|_| Refusal::not_found())
+}
+
+/// Accepts the name of a set or a database, as the command line does.
+pub(super) fn set_name(text: &str) -> Result<Name, Refusal> {
+    Name::new(text).map_err(|error| Refusal::usage(&format!("not a name: {error}")))
+}
