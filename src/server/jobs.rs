@@ -46,7 +46,14 @@ pub(super) struct Job {
     started: DateTime<Utc>,
     is_cancelled: AtomicBool,
     progress: Mutex<Value>,
-    result: watch::Sender<Option<Arc<(Done, DateTime<Utc>)>>>,
+    result: watch::Sender<Option<Arc<Ended>>>,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) done: Done,
+    at: DateTime<Utc>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,14 +131,14 @@ impl App {
                 error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),
                 ..Done::default()
             });
-            of_thread.result.send_replace(Some(Arc::new((done, Utc::now()))));
+            of_thread.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
         };
         match thread::Builder::new().name("job".into()).spawn(run) {
             Ok(_) => Ok(job),
             Err(cause) => {
                 let error = Refusal::internal(&format!("cannot start a thread: {cause}"));
                 let done = Done { code: 1, error: Some(error.error.clone()), ..Done::default() };
-                job.result.send_replace(Some(Arc::new((done, Utc::now()))));
+                job.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
                 Err(error)
             }
         }
@@ -145,12 +152,12 @@ impl Job {
     }
 
     /// Returns what it did, if it has ended.
-    pub(super) fn done(&self) -> Option<Arc<(Done, DateTime<Utc>)>> {
+    pub(super) fn done(&self) -> Option<Arc<Ended>> {
         self.result.borrow().clone()
     }
 
     /// Waits until it has ended, for at most this long.
-    pub(super) async fn wait(&self, patience: Duration) -> Option<Arc<(Done, DateTime<Utc>)>> {
+    pub(super) async fn wait(&self, patience: Duration) -> Option<Arc<Ended>> {
         let mut result = self.result.subscribe();
         let ended = tokio::time::timeout(patience, result.wait_for(Option::is_some)).await;
         ended.ok()?.ok()?.clone()
@@ -160,8 +167,8 @@ impl Job {
     pub(super) fn status(&self) -> StatusCode {
         match self.done().as_deref() {
             None => StatusCode::ACCEPTED,
-            Some((done, _)) if done.document.is_some() => StatusCode::OK,
-            Some((done, _)) => Refusal::of(done.code, None).status,
+            Some(Ended { done, .. }) if done.document.is_some() => StatusCode::OK,
+            Some(Ended { done, .. }) => Refusal::of(done.code, None).status,
         }
     }
 
@@ -172,7 +179,7 @@ impl Job {
         let state = match done.as_deref() {
             None => "running",
             Some(_) if self.is_cancelled.load(Ordering::SeqCst) => "cancelled",
-            Some((done, _)) if done.document.is_some() && matches!(done.code, 0 | 3) => "done",
+            Some(Ended { done, .. }) if done.document.is_some() && matches!(done.code, 0 | 3) => "done",
             Some(_) => "failed",
         };
         let progress = locked(&self.progress).clone();
@@ -184,15 +191,15 @@ impl Job {
             "by": self.order.who,
             "state": state,
             "started": time(self.started),
-            "ended": ended.map(|(_, at)| time(*at)),
+            "ended": ended.map(|ended| time(ended.at)),
             "stage": of_progress("stage"),
             "subject": of_progress("subject"),
             "done": of_progress("done"),
             "total": of_progress("total"),
-            "code": ended.map(|(done, _)| done.code),
-            "document": ended.map(|(done, _)| done.document.clone()),
-            "error": ended.map(|(done, _)| done.error.clone()),
-            "warnings": ended.map_or_else(Vec::new, |(done, _)| done.warnings.clone()),
+            "code": ended.map(|ended| ended.done.code),
+            "document": ended.map(|ended| ended.done.document.clone()),
+            "error": ended.map(|ended| ended.done.error.clone()),
+            "warnings": ended.map_or_else(Vec::new, |ended| ended.done.warnings.clone()),
         })
     }
 }

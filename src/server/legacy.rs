@@ -83,13 +83,13 @@ async fn fetch(
 
 async fn job(app: &Arc<App>, command: &'static str, words: Vec<String>, who: Who) -> Answer {
     let job = app.start(Order { command, words, changes: true, who: who.text })?;
-    let Some(done) = job.wait(PATIENCE).await else {
+    let Some(ended) = job.wait(PATIENCE).await else {
         return Ok((StatusCode::ACCEPTED, Json(job.document())).into_response());
     };
-    match &done.0.document {
+    match &ended.done.document {
         Some(document) => Ok(Json(json!({ "success": true, "result": document })).into_response()),
         None => {
-            let refusal = Refusal::of(done.0.code, done.0.error.clone());
+            let refusal = Refusal::of(ended.done.code, ended.done.error.clone());
             Err(Refusal { more: json!({ "success": false }), ..refusal })
         }
     }

@@ -92,8 +92,11 @@ mod schedule;
 mod schedule_stories;
 mod schema_change;
 mod scripts;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
 mod serve_hostile;
+#[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
