@@ -62,6 +62,8 @@ pub mod report;
 pub mod retention;
 pub mod schedule;
 pub mod schema_diff;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod snapshot;
 pub mod store;
 pub mod store_url;

@@ -1,0 +1,3 @@
+//! The admin server: its page, for administrators without a shell.
+
+pub mod pages;
