@@ -91,7 +91,8 @@ fn contents(show: &Value, database: &Value, before: Option<&Value>) -> Markup {
                 dt { "Path" } dd.long { (shown(database, "path")) }
                 dt { "Size" } dd { (size(database, "bytes")) }
                 dt { "Rows" } dd {
-                    (count(database, "rows")) " in " (count(database, "tables")) " tables"
+                    (text::rows(number(database, "rows")))
+                    @if let Some(tables) = number(database, "tables") { " in " (text::count(tables, "table")) }
                     @if let Some(change) = change(number(part(database, "previous"), "rows"), number(database, "rows")) {
                         span.quiet { ", before: " (change) }
                     }
@@ -205,4 +206,3 @@ pub(super) fn summary(page: &Page, show: &Value) -> Markup {
         }
     }
 }
-

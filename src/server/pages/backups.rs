@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::layout::{Page, View, document};
-use super::read::{archives, flag, instant, items, number, raw, shown, text, texts};
+use super::read::{archives, flag, instant, is_listed, items, number, raw, shown, text, texts};
 use super::words::{Mark, sentence, size, when_of};
 use crate::names::printable;
 use crate::text;
@@ -26,7 +26,7 @@ pub fn backups(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>)
         (create(page, &values(&all, "set"), set))
         (more(page, &all))
         (filter(page, &all, set, kind))
-        @if list.get("archives").is_none() && list.get("stores").is_none() {
+        @if !is_listed(list) {
             p.alert { "The list of backups is not known." }
         } @else if all.is_empty() {
             p { "No backups yet." }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::read::{archives, flag, instant, items, number, raw};
+use super::read::{archives, flag, instant, is_listed, items, number, raw};
 use crate::names::printable;
 use crate::text;
 
@@ -59,11 +59,7 @@ impl Day<'_> {
 }
 
 /// Returns the days of the last year, today included, that have a backup.
-pub(super) fn days<'a>(
-    list: &'a Value,
-    rotation: Option<&Value>,
-    now: DateTime<Utc>,
-) -> BTreeMap<NaiveDate, Day<'a>> {
+pub(super) fn days<'a>(list: &'a Value, rotation: Option<&Value>, now: DateTime<Utc>) -> BTreeMap<NaiveDate, Day<'a>> {
     let leaving: BTreeSet<&str> =
         rotation.map_or(&[][..], |plan| items(plan, "remove")).iter().filter_map(|gone| raw(gone, "archive")).collect();
     let (first, today) = span(now);
@@ -107,7 +103,7 @@ pub(super) fn with_links(
     let days = days(list, rotation, now);
     html! {
         figure.calendar {
-            (picture(&days, now))
+            (picture(&days, is_listed(list), now))
             (legend(&days))
         }
         @if !days.is_empty() {
@@ -138,17 +134,18 @@ pub(super) fn with_links(
     }
 }
 
-fn picture(days: &BTreeMap<NaiveDate, Day>, now: DateTime<Utc>) -> Markup {
+fn picture(days: &BTreeMap<NaiveDate, Day>, is_listed: bool, now: DateTime<Utc>) -> Markup {
     let (first, today) = span(now);
-    let months: Vec<NaiveDate> = std::iter::successors(today.with_day(1), |month| month.checked_sub_months(Months::new(1)))
-        .take_while(|month| (month.year(), month.month()) >= (first.year(), first.month()))
-        .collect();
+    let months: Vec<NaiveDate> =
+        std::iter::successors(today.with_day(1), |month| month.checked_sub_months(Months::new(1)))
+            .take_while(|month| (month.year(), month.month()) >= (first.year(), first.month()))
+            .collect();
     let rows = u32::try_from(months.len()).unwrap_or(0);
     let (width, height) = (MARGIN + 31 * CELL, HEAD + rows * CELL);
     html! {
         svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-labelledby="calendar-title calendar-text" {
             title #calendar-title { "Calendar of the last year" }
-            desc #calendar-text { (described(days)) }
+            desc #calendar-text { @if is_listed { (described(days)) } @else { "The backups are not known." } }
             @for day in [1_u32, 5, 10, 15, 20, 25, 30] {
                 text.head x=(MARGIN + (day - 1) * CELL + CELL / 2) y="10" { (day) }
             }
@@ -179,15 +176,14 @@ fn cell(date: NaiveDate, day: Option<&Day>, x: u32, y: u32, is_today: bool) -> M
 
 /// Renders a square. Shapes, so that nobody depends on colours: a line for what goes, a cross for what is damaged.
 fn shape(day: Option<&Day>, x: u32, y: u32) -> Markup {
+    let is_damaged = day.is_some_and(|day| day.class() == "damaged");
+    let kept = day.map_or(0, |day| day.kept.len());
+    let has_line = kept < 2 && day.is_some_and(|day| !day.removed.is_empty());
     html! {
         rect x=(x + 1) y=(y + 1) width=(CELL - 2) height=(CELL - 2) rx="2" {}
-        @if let Some(day) = day {
-            @if day.kept.is_empty() { path d={ "M" (x + 3) " " (y + CELL - 3) "L" (x + CELL - 3) " " (y + 3) } {} }
-            @if day.kept.is_empty() && day.removed.is_empty() {
-                path d={ "M" (x + 3) " " (y + 3) "L" (x + CELL - 3) " " (y + CELL - 3) } {}
-            }
-            @if day.kept.len() > 1 { text x=(x + CELL / 2) y=(y + 12) { (day.kept.len()) } }
-        }
+        @if has_line || is_damaged { path d={ "M" (x + 3) " " (y + CELL - 3) "L" (x + CELL - 3) " " (y + 3) } {} }
+        @if is_damaged { path d={ "M" (x + 3) " " (y + 3) "L" (x + CELL - 3) " " (y + CELL - 3) } {} }
+        @if kept > 1 { text x=(x + CELL / 2) y=(y + 12) { (kept) } }
     }
 }
 

@@ -51,6 +51,11 @@ pub fn confirm_rotate(page: &Page, plan: &Value, digest: &str, refused: bool) ->
     let copies = items(plan, "copies");
     let of_copies: usize = copies.iter().map(|copy| items(part(copy, "retention"), "remove").len()).sum();
     let known = plan.get("remove").is_some();
+    let removal = match (remove.len(), of_copies) {
+        (main, 0) => format!("Remove {}", backups(main)),
+        (0, copies) => format!("Remove {} in further stores", backups(copies)),
+        (main, copies) => format!("Remove {}, and {} in further stores", backups(main), backups(copies)),
+    };
     let content = html! {
         h1 { "Remove old backups?" }
         @if refused { (changed_since("removed")) }
@@ -71,8 +76,7 @@ pub fn confirm_rotate(page: &Page, plan: &Value, digest: &str, refused: bool) ->
                     ". The newest good backup and pinned backups always stay. The databases are not touched."
                 },
             ))
-            (decide(page, &format!("{}/rotate", page.base), digest, &format!("Remove {}", backups(remove.len() + of_copies)),
-                &format!("{}/backups", page.base)))
+            (decide(page, &format!("{}/rotate", page.base), digest, &removal, &format!("{}/backups", page.base)))
         }
         (warnings(plan))
         @if !remove.is_empty() { (verdicts(page, "Removed", remove)) }
@@ -147,7 +151,7 @@ pub fn confirm_undo(page: &Page, plan: &Value, digest: &str, refused: bool) -> S
             p { "There is nothing to undo." }
         } @else {
             (pair(
-                &html! { "Everything written to these databases since the restore leaves them." },
+                &html! { "What was written to these databases since the restore." },
                 &html! {
                     "A safety backup of what is there now is made first, so the undo can be undone. "
                     "All backups stay. Other databases are not touched."

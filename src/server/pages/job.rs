@@ -33,7 +33,7 @@ pub fn job(page: &Page, job: &Value) -> String {
         @if is_running { noscript { meta http-equiv="refresh" content="2"; } }
     };
     let content = html! {
-        h1 { (state(job).0.named(&title)) }
+        h1 { @if is_running { (title) } @else { (state(job).0.named(&title)) } }
         @if is_running { (progress(page, job)) } @else { (ended(page, job)) }
         dl.facts {
             dt { "Started" } dd { (when_of(job, "started", page.now)) }

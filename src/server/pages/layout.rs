@@ -63,10 +63,9 @@ impl Page<'_> {
 pub(super) fn encoded(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && name.len() > 2) {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b'.') {
             text.push(char::from(byte));
         } else {
-            // `.` and `..` would be steps in the path.
             let _ = write!(text, "%{byte:02X}");
         }
     }

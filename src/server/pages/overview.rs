@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::calendar;
 use super::layout::{Page, View, document};
-use super::read::{NOT_KNOWN, archives, flag, instant, items, number, part, raw, shown, text};
+use super::read::{NOT_KNOWN, archives, flag, instant, is_listed, items, number, part, raw, shown, text};
 use super::words::{Mark, advice, sentence, size, time, when, when_of};
 use crate::names::printable;
 use crate::text;
@@ -18,6 +18,8 @@ struct Finding<'a> {
     what: String,
     advice: Option<String>,
     set: Option<&'a str>,
+    /// The name of the check.
+    check: Option<&'a str>,
 }
 
 /// Renders the overview of all sets.
@@ -32,17 +34,21 @@ pub fn overview(
     let findings = findings(status, health);
     let worst = worst(health, &findings);
     let headline = headline(worst, &findings);
-    let sets = items(status, "sets");
+    let mut sets: Vec<(Mark, &Value)> = items(status, "sets").iter().map(|set| (state(set, health), set)).collect();
+    sets.sort_by_key(|(mark, _)| std::cmp::Reverse(*mark));
     let content = html! {
         h1.headline { (worst.named(&headline)) }
         p.quiet {
-            "Checked " (when_of(health, "at", page.now)) ". "
+            @match instant(health, "at") {
+                Some(at) => { "Checked " (when(Some(at), page.now)) ". " }
+                None => "The time of the checks is not known. ",
+            }
             a href={ (page.base) "/" } { "Refresh" }
         }
         @if !findings.is_empty() {
             section aria-labelledby="findings" {
                 h2 #findings { "What needs attention" }
-                ul.findings { @for finding in &findings { (found(page, finding)) } }
+                ul.findings { @for finding in &findings { (found(page, finding, list)) } }
             }
         }
         section aria-labelledby="sets" {
@@ -50,14 +56,16 @@ pub fn overview(
             @if sets.is_empty() {
                 p { @if status.get("sets").is_some() { "No set is configured." } @else { "The sets are not known." } }
             }
-            div.cards { @for (index, set) in sets.iter().enumerate() { (card(page, index, set, health, list)) } }
+            div.cards { @for (index, (mark, set)) in sets.iter().enumerate() { (card(page, index, *mark, set, health, list)) } }
         }
         section aria-labelledby="calendar" {
             h2 #calendar { "What can be restored" }
             (restorable(page, list))
-            (calendar::with_links(list, rotation, page.now, &|name| {
-                html! { a href=(page.backup_url(name, "")) { (printable(name)) } }
-            }))
+            @if is_listed(list) {
+                (calendar::with_links(list, rotation, page.now, &|name| {
+                    html! { a href=(page.backup_url(name, "")) { (printable(name)) } }
+                }))
+            }
             (rotate(page, rotation))
         }
         (upcoming(page, schedule))
@@ -65,7 +73,10 @@ pub fn overview(
             h2 #store { "Store" }
             dl.facts {
                 dt { "Main store" } dd.long { (shown(status, "store")) }
-                dt { "Supervised by" } dd { (text(status, "supervisor").unwrap_or("nothing on this host".into())) }
+                dt { "Supervised by" } dd {
+                    @if status.get("supervisor").is_some_and(Value::is_null) { "nothing on this host" }
+                    @else { (shown(status, "supervisor")) }
+                }
             }
         }
     };
@@ -82,6 +93,7 @@ fn findings<'a>(status: &'a Value, health: &'a Value) -> Vec<Finding<'a>> {
             what: format!("cannot be read: {error}"),
             advice: None,
             set: None,
+            check: None,
         });
     }
     for check in items(health, "checks") {
@@ -101,6 +113,7 @@ fn findings<'a>(status: &'a Value, health: &'a Value) -> Vec<Finding<'a>> {
             what: shown(check, "value").into_owned(),
             advice: text(check, "advice").map(Into::into),
             set: raw(check, "set"),
+            check: raw(check, "check"),
         });
     }
     if let Some(count) = number(status, "undelivered_notices").filter(|count| *count > 0) {
@@ -110,6 +123,7 @@ fn findings<'a>(status: &'a Value, health: &'a Value) -> Vec<Finding<'a>> {
             what: format!("{} not delivered yet", text::count(count, "notice")),
             advice: Some("test the receivers with `heirloom notify test`".into()),
             set: None,
+            check: None,
         });
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.mark));
@@ -141,15 +155,46 @@ fn headline(worst: Mark, findings: &[Finding]) -> String {
     }
 }
 
-fn found(page: &Page, finding: &Finding) -> Markup {
+fn found(page: &Page, finding: &Finding, list: &Value) -> Markup {
     html! {
         li class=(finding.mark.class()) {
             p { (finding.mark.named(finding.mark.word())) " " strong.long { (finding.title) } }
             p.long { (finding.what) }
             @if let Some(words) = &finding.advice { p.long { strong { "What to do: " } (advice(words)) } }
-            @if let Some(set) = finding.set { p { a href=(page.set_url(set)) { "Backups of " (printable(set)) } } }
+            @if let Some(set) = finding.set {
+                div.actions {
+                    (remedy(page, finding.check, set, list))
+                    a href=(page.set_url(set)) { "Backups of " (printable(set)) }
+                }
+            }
         }
     }
+}
+
+/// Renders what can be done about a finding on this page, for those who have no shell.
+fn remedy(page: &Page, check: Option<&str>, set: &str, list: &Value) -> Markup {
+    let good =
+        archives(list).into_iter().filter(|archive| raw(archive, "set") == Some(set) && !flag(archive, "damaged"));
+    let newest = good.max_by_key(|archive| instant(archive, "created_at")).and_then(|archive| raw(archive, "archive"));
+    match (check, newest) {
+        (Some("database" | "integrity"), Some(archive)) if page.is_admin => html! {
+            a.button href=(page.backup_url(archive, "/restore")) { "Restore the newest good backup…" }
+        },
+        (Some("verified"), Some(archive)) => {
+            let fields = html! { button type="submit" { "Verify the newest backup" } };
+            page.form(&page.backup_url(archive, "/verify"), "inline", &fields)
+        }
+        (Some("backup_age"), _) => back_up(page, set),
+        _ => html! {},
+    }
+}
+
+fn back_up(page: &Page, set: &str) -> Markup {
+    let fields = html! {
+        input type="hidden" name="set" value=(set);
+        button type="submit" { "Back up now" span.unseen { " " (printable(set)) } }
+    };
+    page.form(&format!("{}/backups", page.base), "inline", &fields)
 }
 
 /// Returns the checks of a set and of its databases.
@@ -162,13 +207,16 @@ fn measure<'a>(mut checks: impl Iterator<Item = &'a Value>, name: &str) -> Optio
     checks.find_map(|check| number(part(part(check, "measures"), name), "value"))
 }
 
-fn card(page: &Page, index: usize, set: &Value, health: &Value, list: &Value) -> Markup {
+/// Returns the state of a set: the worst of its checks. Without a backup it is not good, whatever the checks say.
+fn state(set: &Value, health: &Value) -> Mark {
+    let floor = if part(set, "last_backup").is_null() { Mark::Warning } else { Mark::Good };
+    let checks = checks(health, raw(set, "set")).map(|check| Mark::of_state(raw(check, "state")));
+    checks.max().unwrap_or(Mark::Unknown).max(floor)
+}
+
+fn card(page: &Page, index: usize, mark: Mark, set: &Value, health: &Value, list: &Value) -> Markup {
     let name = raw(set, "set");
     let last = part(set, "last_backup");
-    // Without a backup a set is not good, whatever the checks say.
-    let floor = if last.is_null() { Mark::Warning } else { Mark::Good };
-    let mark = checks(health, name).map(|check| Mark::of_state(raw(check, "state"))).max().unwrap_or(Mark::Unknown);
-    let mark = mark.max(floor);
     let verified = measure(checks(health, name), "backup_verified_timestamp_seconds")
         .and_then(|seconds| DateTime::<Utc>::from_timestamp(i64::try_from(seconds).ok()?, 0));
     let id = format!("set-{index}");
@@ -216,7 +264,7 @@ fn last_backup(page: &Page, last: &Value) -> Markup {
 }
 
 fn number_of_backups(list: &Value, set: Option<&str>) -> String {
-    if list.get("archives").is_none() && list.get("stores").is_none() {
+    if !is_listed(list) {
         return NOT_KNOWN.into();
     }
     let of_set: Vec<&Value> = archives(list).into_iter().filter(|archive| raw(archive, "set") == set).collect();
@@ -281,13 +329,9 @@ fn database_state(database: &Value) -> Markup {
 }
 
 fn actions(page: &Page, name: &str, last: &Value) -> Markup {
-    let fields = html! {
-        input type="hidden" name="set" value=(name);
-        button type="submit" { "Back up now" }
-    };
     html! {
         div.actions {
-            (page.form(&format!("{}/backups", page.base), "inline", &fields))
+            (back_up(page, name))
             @if let Some(archive) = raw(last, "archive").filter(|_| page.is_admin) {
                 a.button.plain href=(page.backup_url(archive, "/restore")) { "Restore the last…" }
             }
@@ -302,7 +346,7 @@ fn restorable(page: &Page, list: &Value) -> Markup {
     let times: Vec<DateTime<Utc>> = good.filter_map(|archive| instant(archive, "created_at")).collect();
     let count = u64::try_from(times.len()).unwrap_or(u64::MAX);
     html! {
-        @if list.get("archives").is_none() && list.get("stores").is_none() {
+        @if !is_listed(list) {
             p.alert { "The list of backups is not known." }
         } @else if let (Some(oldest), Some(newest)) = (times.iter().min(), times.iter().max()) {
             p {

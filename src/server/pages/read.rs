@@ -28,7 +28,11 @@ pub(super) fn shown<'a>(value: &'a Value, key: &str) -> Cow<'a, str> {
 /// Returns a count or a size. Measures are floating-point numbers without a fraction.
 pub(super) fn number(value: &Value, key: &str) -> Option<u64> {
     let number = value.get(key)?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN is not in JSON")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and NaN is not in JSON"
+    )]
     number.as_u64().or_else(|| number.as_f64().map(|number| number as u64))
 }
 
@@ -66,4 +70,9 @@ pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
 pub(super) fn archives(list: &Value) -> Vec<&Value> {
     let of_stores = items(list, "stores").iter().flat_map(|store| items(store, "archives"));
     items(list, "archives").iter().chain(of_stores).collect()
+}
+
+/// Returns whether a document holds a list of archives, even an empty one.
+pub(super) fn is_listed(list: &Value) -> bool {
+    list.get("archives").is_some() || list.get("stores").is_some()
 }

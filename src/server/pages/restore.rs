@@ -141,7 +141,9 @@ fn one(step: &Value) -> Markup {
     let zeroed = items(step, "unreadable_pages").len();
     let method = match raw(step, "method") {
         Some("created") => "A new file is created. Nothing is there now.",
-        Some("replaced") => "The contents of the database are replaced in one transaction. Readers see the old or the new state.",
+        Some("replaced") => {
+            "The contents of the database are replaced in one transaction. Readers see the old or the new state."
+        }
         Some("replaced_offline") => "The file is replaced. Nobody has it open.",
         Some("set_aside") => "What is there is not a database. It is moved aside, and a new file is created.",
         _ => "How it is written is not known.",
@@ -215,7 +217,7 @@ fn consequences(plan: &Value) -> Markup {
         div.pair {
             section aria-labelledby="lost" {
                 h2 #lost { "What is lost" }
-                p { "Everything written to these databases after " (at(plan)) " leaves them." }
+                p { "What was written to these databases after " (at(plan)) "." }
             }
             section aria-labelledby="stays" {
                 h2 #stays { "What stays" }

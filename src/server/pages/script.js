@@ -2,16 +2,17 @@
 "use strict";
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const isUtc = !zone || ["UTC", "Etc/UTC"].includes(zone);
 const format = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
-  if (zone && !Number.isNaN(at.getTime())) {
+  if (!isUtc && !Number.isNaN(at.getTime())) {
     time.title = time.textContent;
     time.textContent = format.format(at);
   }
 }
 const note = document.getElementById("zone");
-if (note && zone) note.textContent = `Times are in ${zone}; point at one for UTC. Days of the calendar are in UTC.`;
+if (note && !isUtc) note.textContent = `Times are in ${zone}; point at one for UTC. Days of the calendar are in UTC.`;
 
 for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;
 for (const input of document.querySelectorAll("[data-filters]")) {
@@ -54,7 +55,8 @@ if (job && job.dataset.job) {
         show("percent", "");
       }
     } catch {
-      show("stage", "The server does not answer. Trying again");
+      show("stage", "The server does not answer. Trying again.");
+      show("subject", "");
       wait = 5000;
     }
     setTimeout(poll, wait);

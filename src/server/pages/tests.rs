@@ -36,7 +36,8 @@ fn tags(html: &str) -> (Vec<Tag>, String) {
         let mut tag = Tag { name: rest[..end].to_lowercase(), attributes: Vec::new() };
         rest = rest[end..].trim_start();
         while !rest.starts_with('>') {
-            let end = rest.find(|char: char| matches!(char, '=' | '>') || char.is_whitespace()).expect("an attribute ends");
+            let end =
+                rest.find(|char: char| matches!(char, '=' | '>') || char.is_whitespace()).expect("an attribute ends");
             let key = rest[..end].to_lowercase();
             rest = &rest[end..];
             let mut value = "";
@@ -231,7 +232,8 @@ fn hostile_names_are_shown_and_add_no_tag() {
 #[test]
 fn a_hostile_name_appears_in_each_view_as_often_as_a_plain_one() {
     for ((name, plain), (_, hostile)) in all_views("qzq").iter().zip(&all_views(HOSTILE)) {
-        let shown = tags(plain).1.matches("qzq").count();
+        // A sentence may start with it.
+        let shown = tags(plain).1.to_lowercase().matches("qzq").count();
         assert_eq!(tags(hostile).1.matches("<img src=x").count(), shown, "{name}");
     }
 }
@@ -275,12 +277,12 @@ fn links_carry_the_base_and_encode_names() {
                 let Some(url) = tag.get(key).filter(|url| *url != "#content") else { continue };
                 assert!(url.starts_with("/x/"), "{view_name}: {url}");
                 let bytes = url.bytes();
-                assert!(!url.contains("..") && !url.contains('#'), "{view_name}: {url}");
+                assert!(!url.contains("/..") && !url.contains('#'), "{view_name}: {url}");
                 assert!(bytes.into_iter().all(|byte| byte.is_ascii_graphic()), "{view_name}: {url}");
             }
         }
     }
-    let encoded = "a%2F%2E%2E%2Fb%3Fc%23d%252e%20%C3%A9%2Etar%2Egz";
+    let encoded = "a%2F..%2Fb%3Fc%23d%252e%20%C3%A9.tar.gz";
     let list = World::with(name).list;
     assert!(backups(&admin(), &list, None, None).contains(&format!("href=\"/x/backups/{encoded}\"")));
     let at_root = Page { base: "", ..admin() };
@@ -395,8 +397,10 @@ fn missing_fields_are_not_known_and_never_good() {
 #[test]
 fn what_is_wrong_comes_first_the_worst_before_the_rest() {
     let mut world = World::with("shop");
-    let check = |name: &str, state: &str| json!({"check": name, "set": "shop", "state": state, "value": "v",
-        "advice": "run `heirloom backup`"});
+    let check = |name: &str, state: &str| {
+        json!({"check": name, "set": "shop", "state": state, "value": "v",
+        "advice": "run `heirloom backup`"})
+    };
     world.health["checks"] = json!([check("size", "ok"), check("verified", "warning"), check("integrity", "critical")]);
     let view = overview(&admin(), &world.status, &world.health, &world.schedule, &world.list, None);
     let at = |words: &str| view.find(words).unwrap_or_else(|| panic!("{words}"));
@@ -412,7 +416,11 @@ fn what_is_wrong_comes_first_the_worst_before_the_rest() {
 fn a_set_is_good_only_with_a_backup_and_checks() {
     let card = |status: &Value, health: &Value| {
         let view = overview(&admin(), status, health, &Value::Null, &Value::Null, None);
-        tags(&view).0.iter().find_map(|tag| tag.get("class").filter(|class| class.starts_with("card "))).map(str::to_owned)
+        tags(&view)
+            .0
+            .iter()
+            .find_map(|tag| tag.get("class").filter(|class| class.starts_with("card ")))
+            .map(str::to_owned)
     };
     let mut world = World::with("shop");
     world.health["checks"][0]["state"] = "ok".into();
@@ -430,10 +438,9 @@ fn filters_keep_their_choice_and_leave_out_the_others() {
         archive("c.tar.gz", "shop", at, "safety")]});
     let shows = |set, kind| {
         let view = backups(&viewer(), &list, set, kind);
-        ["a", "b", "c"].into_iter().filter(|name| view.contains(&format!("{name}%2Etar%2Egz\""))).collect::<String>()
+        ["a", "b", "c"].into_iter().filter(|name| view.contains(&format!("{name}.tar.gz\""))).collect::<String>()
     };
-    let shows_all = shows(None, None);
-    assert_eq!(shows_all.len(), 3, "{shows_all}");
+    assert_eq!(shows(None, None), "abc");
     assert_eq!(shows(Some("shop"), None), "ac");
     assert_eq!(shows(Some("shop"), Some("safety")), "c");
     assert_eq!(shows(Some(""), Some("")), "abc");
@@ -451,8 +458,8 @@ fn tables_are_compared_with_the_backup_before() {
     let before = of(json!([{"name": "orders", "rows": 1500}, {"name": "old", "rows": 3}, {"name": "same", "rows": 7}]));
     let show = of(json!([{"name": "orders", "rows": 200}, {"name": "new", "rows": 3}, {"name": "same", "rows": 7}]));
     let text = tags(&backup(&admin(), &show, Some(&before))).1;
-    for words in ["orders200−1,300", "new3new table", "same7same", "old–✕"] {
-        assert!(text.contains(words.trim_end_matches('✕')), "{words}: {text}");
+    for words in ["orders200−1,300", "new3new table", "same7same", "old–"] {
+        assert!(text.contains(words), "{words}: {text}");
     }
     assert!(text.contains("not in this backup"));
 }
@@ -582,11 +589,30 @@ fn text_has_a_contrast_of_four_and_a_half_in_both_schemes() {
     let schemes: Vec<&str> = STYLE.split("prefers-color-scheme: dark").take(2).collect();
     let (light, dark) = (schemes[0], schemes[1].split("\n}\n").next().unwrap());
     let pairs = [
-        ("text", "page"), ("text", "card"), ("text", "cell"), ("quiet", "page"), ("quiet", "card"), ("link", "page"),
-        ("link", "card"), ("on-link", "link"), ("on-bad", "bad"), ("good", "card"), ("warn", "card"), ("bad", "card"),
-        ("good", "page"), ("warn", "page"), ("bad", "page"), ("warn", "warn-back"), ("bad", "bad-back"),
-        ("text", "warn-back"), ("text", "bad-back"), ("text", "good-back"), ("link", "warn-back"), ("link", "bad-back"),
-        ("link", "good-back"), ("card", "mark"),
+        ("text", "page"),
+        ("text", "card"),
+        ("text", "cell"),
+        ("quiet", "page"),
+        ("quiet", "card"),
+        ("link", "page"),
+        ("link", "card"),
+        ("on-link", "link"),
+        ("on-bad", "bad"),
+        ("good", "card"),
+        ("warn", "card"),
+        ("bad", "card"),
+        ("good", "page"),
+        ("warn", "page"),
+        ("bad", "page"),
+        ("warn", "warn-back"),
+        ("bad", "bad-back"),
+        ("text", "warn-back"),
+        ("text", "bad-back"),
+        ("text", "good-back"),
+        ("link", "warn-back"),
+        ("link", "bad-back"),
+        ("link", "good-back"),
+        ("card", "mark"),
     ];
     for (scheme, style) in [("light", light), ("dark", dark)] {
         let color = |name: &str| {

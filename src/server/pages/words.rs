@@ -70,7 +70,7 @@ pub(super) fn time(at: DateTime<Utc>) -> Markup {
 /// Renders how long ago a time was, and the time.
 pub(super) fn when(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Markup {
     match at {
-        Some(at) => html! { span.ago { (text::age(at, now)) } " " span.quiet { (time(at)) } },
+        Some(at) => html! { span.ago { (text::age(at, now)) } " " span.quiet { "(" (time(at)) ")" } },
         None => html! { (NOT_KNOWN) },
     }
 }
