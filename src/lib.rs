@@ -4,7 +4,7 @@
 //! adapter; `tests/layers/` checks this from the `use` lines.
 //!
 //! ```text
-//! faces        main.rs  cli/            talk to users and machines: clap, indicatif, printing, clock, environment
+//! faces        main.rs  cli/  server/   talk to users and machines: clap, indicatif, printing, clock, environment
 //! operations   ops/                     backup restore verify cleanup rotate health: plan, then act through adapters
 //! adapters     database/ archive/ store/ workspace/     one external thing each
 //! platform     platform/ net/           operating system: files, rights, processes; the HTTP client
@@ -32,6 +32,7 @@
 //! | when is a job due? | `schedule/` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |
+//! | what does the page of the admin server show? | `server/pages/` |
 //! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
 
 pub mod archive;

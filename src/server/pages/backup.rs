@@ -22,7 +22,7 @@ pub fn backup(page: &Page, show: &Value, before: Option<&Value>) -> String {
         @if let Some(name) = name { (actions(page, show, name)) }
         dl.facts {
             (facts(page, show))
-            dt { "Note" } dd { (text(metadata, "note").unwrap_or("none".into())) }
+            dt { "Note" } dd.long { (text(metadata, "note").unwrap_or("none".into())) }
             dt { "Written by" } dd {
                 @match (raw(show, "origin"), text(metadata, "version")) {
                     (_, Some(version)) => { "heirloom " (version) }
@@ -197,6 +197,7 @@ pub(super) fn summary(page: &Page, show: &Value) -> Markup {
                 }
             }
             (facts(page, show))
+            @if let Some(note) = text(part(show, "metadata"), "note") { dt { "Note" } dd.long { (note) } }
             dt { "Databases" } dd {
                 @for (index, database) in items(show, "databases").iter().enumerate() {
                     @if index > 0 { ", " } (shown(database, "name"))

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::layout::{Page, View, document};
 use super::read::{archives, flag, instant, is_listed, items, number, raw, shown, text, texts};
-use super::words::{Mark, sentence, size, when_of};
+use super::words::{Mark, size, when_of};
 use crate::names::printable;
 use crate::text;
 
@@ -230,7 +230,7 @@ pub(super) fn facts(page: &Page, archive: &Value) -> Markup {
                 None => (shown(archive, "set")),
             }
         }
-        dt { "Kind" } dd { (sentence(&shown(archive, "kind"))) }
+        dt { "Kind" } dd { (shown(archive, "kind")) }
         dt { "Host" } dd { (shown(archive, "host")) }
         dt { "Size" } dd {
             (size(archive, "bytes"))

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::layout::{Page, View, document_with, encoded};
-use super::read::{items, number, part, raw, shown, text, texts};
+use super::read::{flag, items, number, part, raw, shown, text, texts};
 use super::words::{Mark, advice, sentence, size, when_of};
 use crate::names::printable;
 use crate::text;
@@ -102,17 +102,21 @@ fn ended(page: &Page, job: &Value) -> Markup {
 fn result(page: &Page, document: &Value) -> Markup {
     let made = items(document, "backups").iter().chain(std::iter::once(document));
     let made: Vec<&Value> = made.filter(|document| document.get("backup_name").is_some()).collect();
-    let is_restore = raw(document, "outcome") == Some("restored");
     html! {
-        @for backup in &made { (archive_line(page, "Made the backup ", backup, "archive")) }
-        @if is_restore { (restored(page, document)) }
-        @else if raw(document, "outcome") == Some("unchanged") {
-            p { "Nothing changed: the contents are the same." }
+        @for backup in &made {
+            (archive_line(page, "Made the backup ", backup, "archive"))
+            (problems(backup))
+        }
+        @match raw(document, "outcome") {
+            Some("restored") => (restored(page, document)),
+            Some("unchanged") => p { "Nothing was changed: the contents are the same." },
+            _ => {}
         }
         @if document.get("depth").is_some() { (verified(page, document)) }
-        @if document.get("freed_bytes").is_some() {
+        @if document.get("freed_bytes").is_some() && !flag(document, "dry_run") {
+            @let removed = items(document, "remove").iter().filter(|verdict| flag(verdict, "removed")).count();
             p {
-                "Removed " (text::count(u64::try_from(items(document, "remove").len()).unwrap_or(u64::MAX), "backup"))
+                "Removed " (text::count(u64::try_from(removed).unwrap_or(u64::MAX), "backup"))
                 ", freed " (size(document, "freed_bytes")) "."
             }
         }
@@ -122,9 +126,31 @@ fn result(page: &Page, document: &Value) -> Markup {
     }
 }
 
-fn archive_line(page: &Page, words: &str, document: &Value, key: &str) -> Markup {
+/// Renders what was found while a backup was made: in databases, in comparison with earlier backups, in copies.
+fn problems(backup: &Value) -> Markup {
+    let findings = items(backup, "findings").iter().map(|found| {
+        let (database, what) = (shown(found, "database"), shown(found, "finding"));
+        format!("{database}: {what}")
+    });
+    let notes = items(backup, "notes").iter().map(|note| {
+        let about = text(note, "database").map(|database| format!("{database}: ")).unwrap_or_default();
+        let why = text(note, "why").map(|why| format!(", {why}")).unwrap_or_default();
+        format!("{about}{}{why}", shown(note, "kind").replace('_', " "))
+    });
+    let copies = items(backup, "copies").iter().flat_map(|copy| {
+        texts(copy, "errors").into_iter().map(move |error| format!("copy {}: {error}", shown(copy, "name")))
+    });
+    let all: Vec<String> = findings.chain(notes).chain(copies).collect();
     html! {
-        @if let Some(name) = raw(document, key) {
+        @if !all.is_empty() { ul { @for problem in all { li.long { (Mark::Warning.named(&problem)) } } } }
+    }
+}
+
+/// Renders a sentence that ends with an archive. `backup` reports the whole path or URL of what it made.
+fn archive_line(page: &Page, words: &str, document: &Value, key: &str) -> Markup {
+    let name = raw(document, key).and_then(|place| place.rsplit('/').next());
+    html! {
+        @if let Some(name) = name {
             p.long { (words) a href=(page.backup_url(name, "")) { (printable(name)) } "." }
         }
     }

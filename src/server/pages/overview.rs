@@ -235,7 +235,7 @@ fn card(page: &Page, index: usize, mark: Mark, set: &Value, health: &Value, list
                     }
                     @if let Some(rule) = text(set, "schedule") { ", " (rule) }
                 }
-                dt { "Since then" } dd { (text(set, "why").map_or(NOT_KNOWN.into(), |why| sentence(&why))) }
+                dt { "Since then" } dd { (shown(set, "why")) }
                 dt { "Backups" } dd { (number_of_backups(list, name)) }
                 dt { "Verified" } dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "no verify known" } }
                 dt { "Copies" } dd { (copies(set)) }

@@ -213,16 +213,21 @@ fn schema(difference: &Value) -> Vec<String> {
 }
 
 fn consequences(plan: &Value) -> Markup {
+    let replaces = items(plan, "databases").iter().any(|step| raw(step, "method") != Some("created"));
     html! {
         div.pair {
             section aria-labelledby="lost" {
                 h2 #lost { "What is lost" }
-                p { "What was written to these databases after " (at(plan)) "." }
+                @if replaces {
+                    p { "What was written to these databases after " (at(plan)) "." }
+                } @else {
+                    p { "Nothing: no database is replaced." }
+                }
             }
             section aria-labelledby="stays" {
                 h2 #stays { "What stays" }
                 p {
-                    "A safety backup of what is replaced is made first, so the restore can be undone. "
+                    @if replaces { "A safety backup of what is replaced is made first, so the restore can be undone. " }
                     "All backups stay. Other databases are not touched."
                 }
             }

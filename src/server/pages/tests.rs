@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
-const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'></title></script><b>&lt;";
+const HOSTILE: &str = "\"'></title></script><b>&lt;<img src=x onerror=alert(1)>";
 
 /// A tag as it stands in a text.
 #[derive(Debug)]
@@ -149,7 +149,13 @@ impl World {
                 job("running", Value::Null),
                 job("failed", Value::Null),
                 job("done", restored),
-                job("done", json!({"backups": [{"backup_name": word, "archive": word}]})),
+                job(
+                    "done",
+                    json!({"backups": [{"backup_name": word, "archive": word,
+                        "findings": [{"database": word, "finding": word}],
+                        "notes": [{"kind": word, "database": word, "why": word}],
+                        "copies": [{"name": word, "errors": [word]}]}]}),
+                ),
                 job("done", json!({"depth": word, "archives": [{"archive": word, "state": "ok", "findings": [word]}]})),
                 job("done", rotation.clone()),
                 job("cancelled", json!({"removed": [word]})),
@@ -504,6 +510,40 @@ fn a_running_job_reloads_without_script_and_a_finished_one_does_not() {
         assert!(!view.contains("refresh") && !view.contains("/cancel"), "{state}");
         assert!(view.contains(&format!("Backup: {word}")), "{state}");
     }
+}
+
+#[test]
+fn a_job_links_what_it_made_and_reports_what_it_found() {
+    let made = json!({"backup_name": "shop_1", "archive": "/srv/store/shop_1.tar.gz", "findings": [], "notes": [
+        {"kind": "shrink", "database": "shop"}], "copies": [{"name": "offsite", "errors": ["refused"]}]});
+    let done =
+        |document: Value| job(&admin(), &json!({"command": "x", "state": "done", "code": 3, "document": document}));
+    let view = done(made);
+    assert!(view.contains("href=\"/x/backups/shop_1.tar.gz\""), "{view}");
+    assert!(
+        view.contains("shop: shrink") && view.contains("copy offsite: refused") && view.contains("done with problems")
+    );
+    let mut rotated = json!({"freed_bytes": 1024, "dry_run": false, "remove": [{"removed": true}, {"removed": false}]});
+    assert!(done(rotated.clone()).contains("Removed 1 backup, freed 1.0 KiB."));
+    rotated["dry_run"] = true.into();
+    assert!(!done(rotated).contains("Removed"));
+    let restored = json!({"outcome": "restored", "archive": "a.tar.gz", "safety_backup": "s.tar.gz",
+        "databases": [{"name": "shop", "in_use_by": [{"pid": 7, "name": "gunicorn"}]}]});
+    let view = done(restored);
+    assert!(view.contains("Restart gunicorn") && view.contains("href=\"/x/undo\""));
+}
+
+#[test]
+fn a_restore_that_creates_databases_loses_nothing() {
+    let plan = |method: &str| {
+        let plan = json!({"databases": [{"name": "shop", "method": method}], "created_at": "2026-11-26T21:00:00Z"});
+        restore_plan(&admin(), "a", &[], &plan, "d", false)
+    };
+    assert!(
+        plan("created").contains("Nothing: no database is replaced.") && !plan("created").contains("safety backup")
+    );
+    assert!(plan("replaced").contains("2026-11-26 21:00 UTC") && plan("replaced").contains("safety backup"));
+    assert!(!plan("something new").contains("Nothing: no database"));
 }
 
 /// The days with a mark, by class.
