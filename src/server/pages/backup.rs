@@ -1,6 +1,7 @@
 //! One backup: facts, databases, tables, and the difference to the backup before.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -129,11 +130,12 @@ fn integrity(metadata: &Value) -> Markup {
 fn tables(metadata: &Value, earlier: &Value) -> Markup {
     let tables = items(metadata, "tables");
     let old = items(earlier, "tables");
-    let named = |tables: &'_ [Value], name: Option<&str>| {
-        tables.iter().position(|table| name.is_some() && raw(table, "name") == name)
+    let by_name = |tables: &'_ [Value]| -> BTreeMap<String, Option<u64>> {
+        tables.iter().filter_map(|table| Some((raw(table, "name")?.to_owned(), number(table, "rows")))).collect()
     };
+    let (now, then) = (by_name(tables), by_name(old));
     let compared = !earlier.is_null();
-    let lost = old.iter().filter(|table| named(tables, raw(table, "name")).is_none());
+    let lost = old.iter().filter(|table| !raw(table, "name").is_some_and(|name| now.contains_key(name)));
     html! {
         @if tables.is_empty() && old.is_empty() {
             p.quiet { "The tables are not known, or there are none." }
@@ -145,13 +147,13 @@ fn tables(metadata: &Value, earlier: &Value) -> Markup {
                 } }
                 tbody {
                     @for table in tables {
-                        @let before = named(old, raw(table, "name")).and_then(|at| old.get(at));
+                        @let before = raw(table, "name").and_then(|name| then.get(name));
                         tr {
                             th.long scope="row" { (shown(table, "name")) }
                             td.number { (count(table, "rows")) }
                             @if compared {
                                 td.number { @match before {
-                                    Some(before) => (difference(number(before, "rows"), number(table, "rows"))),
+                                    Some(before) => (difference(*before, number(table, "rows"))),
                                     None => "new table",
                                 } }
                             }

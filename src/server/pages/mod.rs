@@ -12,6 +12,7 @@ mod backups;
 mod calendar;
 mod confirm;
 mod entry;
+mod index;
 mod job;
 mod layout;
 mod log;

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::calendar;
+use super::index::{Index, measure};
 use super::layout::{Page, View, document};
 use super::read::{NOT_KNOWN, archives, flag, instant, is_listed, items, number, part, raw, shown, text};
 use super::words::{Mark, advice, sentence, size, time, when, when_of};
@@ -34,7 +35,8 @@ pub fn overview(
     let findings = findings(status, health);
     let worst = worst(health, &findings);
     let headline = headline(worst, &findings);
-    let mut sets: Vec<(Mark, &Value)> = items(status, "sets").iter().map(|set| (state(set, health), set)).collect();
+    let index = Index::new(health, list);
+    let mut sets: Vec<(Mark, &Value)> = items(status, "sets").iter().map(|set| (index.state(set), set)).collect();
     sets.sort_by_key(|(mark, _)| std::cmp::Reverse(*mark));
     let content = html! {
         h1.headline { (worst.named(&headline)) }
@@ -48,7 +50,7 @@ pub fn overview(
         @if !findings.is_empty() {
             section aria-labelledby="findings" {
                 h2 #findings { "What needs attention" }
-                ul.findings { @for finding in &findings { (found(page, finding, list)) } }
+                ul.findings { @for finding in &findings { (found(page, finding, &index)) } }
             }
         }
         section aria-labelledby="sets" {
@@ -56,7 +58,7 @@ pub fn overview(
             @if sets.is_empty() {
                 p { @if status.get("sets").is_some() { "No set is configured." } @else { "The sets are not known." } }
             }
-            div.cards { @for (index, (mark, set)) in sets.iter().enumerate() { (card(page, index, *mark, set, health, list)) } }
+            div.cards { @for (number, (mark, set)) in sets.iter().enumerate() { (card(page, number, *mark, set, &index)) } }
         }
         section aria-labelledby="calendar" {
             h2 #calendar { "What can be restored" }
@@ -155,7 +157,7 @@ fn headline(worst: Mark, findings: &[Finding]) -> String {
     }
 }
 
-fn found(page: &Page, finding: &Finding, list: &Value) -> Markup {
+fn found(page: &Page, finding: &Finding, index: &Index) -> Markup {
     html! {
         li class=(finding.mark.class()) {
             p { (finding.mark.named(finding.mark.word())) " " strong.long { (finding.title) } }
@@ -163,7 +165,7 @@ fn found(page: &Page, finding: &Finding, list: &Value) -> Markup {
             @if let Some(words) = &finding.advice { p.long { strong { "What to do: " } (advice(words)) } }
             @if let Some(set) = finding.set {
                 div.actions {
-                    (remedy(page, finding.check, set, list))
+                    (remedy(page, finding.check, set, index))
                     a href=(page.set_url(set)) { "Backups of " (printable(set)) }
                 }
             }
@@ -172,10 +174,8 @@ fn found(page: &Page, finding: &Finding, list: &Value) -> Markup {
 }
 
 /// Renders what can be done about a finding on this page, for those who have no shell.
-fn remedy(page: &Page, check: Option<&str>, set: &str, list: &Value) -> Markup {
-    let good =
-        archives(list).into_iter().filter(|archive| raw(archive, "set") == Some(set) && !flag(archive, "damaged"));
-    let newest = good.max_by_key(|archive| instant(archive, "created_at")).and_then(|archive| raw(archive, "archive"));
+fn remedy(page: &Page, check: Option<&str>, set: &str, index: &Index) -> Markup {
+    let newest = index.backups(set).and_then(|backups| raw(backups.newest_good?, "archive"));
     match (check, newest) {
         (Some("database" | "integrity"), Some(archive)) if page.is_admin => html! {
             a.button href=(page.backup_url(archive, "/restore")) { "Restore the newest good backup…" }
@@ -197,29 +197,13 @@ fn back_up(page: &Page, set: &str) -> Markup {
     page.form(&format!("{}/backups", page.base), "inline", &fields)
 }
 
-/// Returns the checks of a set and of its databases.
-fn checks<'a>(health: &'a Value, set: Option<&'a str>) -> impl Iterator<Item = &'a Value> {
-    items(health, "checks").iter().filter(move |check| set.is_some() && raw(check, "set") == set)
-}
-
-/// Returns a number of the first check that has it.
-fn measure<'a>(mut checks: impl Iterator<Item = &'a Value>, name: &str) -> Option<u64> {
-    checks.find_map(|check| number(part(part(check, "measures"), name), "value"))
-}
-
-/// Returns the state of a set: the worst of its checks. Without a backup it is not good, whatever the checks say.
-fn state(set: &Value, health: &Value) -> Mark {
-    let floor = if part(set, "last_backup").is_null() { Mark::Warning } else { Mark::Good };
-    let checks = checks(health, raw(set, "set")).map(|check| Mark::of_state(raw(check, "state")));
-    checks.max().unwrap_or(Mark::Unknown).max(floor)
-}
-
-fn card(page: &Page, index: usize, mark: Mark, set: &Value, health: &Value, list: &Value) -> Markup {
+fn card(page: &Page, number: usize, mark: Mark, set: &Value, index: &Index) -> Markup {
     let name = raw(set, "set");
     let last = part(set, "last_backup");
-    let verified = measure(checks(health, name), "backup_verified_timestamp_seconds")
+    let checks = index.checks(name);
+    let verified = measure(checks.iter().copied(), "backup_verified_timestamp_seconds")
         .and_then(|seconds| DateTime::<Utc>::from_timestamp(i64::try_from(seconds).ok()?, 0));
-    let id = format!("set-{index}");
+    let id = format!("set-{number}");
     html! {
         article class={ "card " (mark.class()) } aria-labelledby=(id) {
             h3 id=(id) {
@@ -236,11 +220,11 @@ fn card(page: &Page, index: usize, mark: Mark, set: &Value, health: &Value, list
                     @if let Some(rule) = text(set, "schedule") { ", " (rule) }
                 }
                 dt { "Since then" } dd { (shown(set, "why")) }
-                dt { "Backups" } dd { (number_of_backups(list, name)) }
+                dt { "Backups" } dd { (number_of_backups(index, name)) }
                 dt { "Verified" } dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "no verify known" } }
                 dt { "Copies" } dd { (copies(set)) }
             }
-            (databases(set, health, name))
+            (databases(set, checks))
             @if let Some(name) = name { (actions(page, name, last)) }
         }
     }
@@ -263,13 +247,11 @@ fn last_backup(page: &Page, last: &Value) -> Markup {
     }
 }
 
-fn number_of_backups(list: &Value, set: Option<&str>) -> String {
-    if !is_listed(list) {
-        return NOT_KNOWN.into();
-    }
-    let of_set: Vec<&Value> = archives(list).into_iter().filter(|archive| raw(archive, "set") == set).collect();
-    let bytes = of_set.iter().filter_map(|archive| number(archive, "bytes")).fold(0, u64::saturating_add);
-    format!("{}, {}", text::thousands(u64::try_from(of_set.len()).unwrap_or(u64::MAX)), text::bytes(bytes))
+fn number_of_backups(index: &Index, set: Option<&str>) -> String {
+    set.and_then(|set| index.backups(set)).map_or_else(
+        || NOT_KNOWN.into(),
+        |backups| format!("{}, {}", text::thousands(backups.count), text::bytes(backups.bytes)),
+    )
 }
 
 fn copies(set: &Value) -> Markup {
@@ -288,7 +270,7 @@ fn copies(set: &Value) -> Markup {
     }
 }
 
-fn databases(set: &Value, health: &Value, name: Option<&str>) -> Markup {
+fn databases(set: &Value, checks: &[&Value]) -> Markup {
     let databases = items(set, "databases");
     html! {
         @if databases.is_empty() {
@@ -301,7 +283,7 @@ fn databases(set: &Value, health: &Value, name: Option<&str>) -> Markup {
                 } }
                 tbody { @for database in databases {
                     @let key = raw(database, "name");
-                    @let of_it = checks(health, name).filter(|check| raw(check, "database") == key);
+                    @let of_it = checks.iter().copied().filter(|check| raw(check, "database") == key);
                     tr {
                         th.long scope="row" title=(shown(database, "path")) { (shown(database, "name")) }
                         td.number { (size(database, "bytes")) }
