@@ -28,11 +28,7 @@ pub(super) fn shown<'a>(value: &'a Value, key: &str) -> Cow<'a, str> {
 /// Returns a count or a size. Measures are floating-point numbers without a fraction.
 pub(super) fn number(value: &Value, key: &str) -> Option<u64> {
     let number = value.get(key)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and NaN is not in JSON"
-    )]
+    // `as` saturates, and JSON has no NaN.
     number.as_u64().or_else(|| number.as_f64().map(|number| number as u64))
 }
 

@@ -94,7 +94,7 @@ pub(super) fn count(value: &Value, key: &str) -> String {
 pub(super) fn advice(words: &str) -> Markup {
     let parts: Vec<&str> = words.split('`').collect();
     // An odd number of backticks quotes nothing that could be told apart.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return html! { (words) };
     }
     html! {
