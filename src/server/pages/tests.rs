@@ -1,66 +1,22 @@
 //! Every view with hostile, missing and realistic documents.
 
+mod calendar;
+mod html;
+mod style;
+
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::*;
+use self::html::{Tag, tags};
+use super::{
+    Page, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview, restore_choice,
+    restore_plan, sign_in,
+};
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
 const HOSTILE: &str = "\"'></title></script><b>&lt;<img src=x onerror=alert(1)>";
-
-/// A tag as it stands in a text.
-#[derive(Debug)]
-struct Tag {
-    name: String,
-    attributes: Vec<(String, String)>,
-}
-
-impl Tag {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// Splits HTML into tags (`</x>` is named `/x`), as a browser would as long as every attribute is quoted. Returns the
-/// text between them, too.
-fn tags(html: &str) -> (Vec<Tag>, String) {
-    let mut tags = Vec::new();
-    let mut text = String::new();
-    let mut rest = html;
-    while let Some(start) = rest.find('<') {
-        text.push_str(&rest[..start]);
-        rest = &rest[start + 1..];
-        let end = rest.find(|char: char| char == '>' || char.is_whitespace()).expect("a tag has an end");
-        let mut tag = Tag { name: rest[..end].to_lowercase(), attributes: Vec::new() };
-        rest = rest[end..].trim_start();
-        while !rest.starts_with('>') {
-            let end =
-                rest.find(|char: char| matches!(char, '=' | '>') || char.is_whitespace()).expect("an attribute ends");
-            let key = rest[..end].to_lowercase();
-            rest = &rest[end..];
-            let mut value = "";
-            if let Some(quoted) = rest.strip_prefix("=\"") {
-                let end = quoted.find('"').expect("a value has an end");
-                value = &quoted[..end];
-                rest = &quoted[end + 1..];
-            } else {
-                assert!(!rest.starts_with('='), "an attribute without quotes: {key}");
-            }
-            tag.attributes.push((key, unescaped(value)));
-            rest = rest.trim_start();
-        }
-        rest = &rest[1..];
-        tags.push(tag);
-    }
-    text.push_str(rest);
-    (tags, unescaped(&text))
-}
-
-fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
-}
 
 fn now() -> DateTime<Utc> {
     "2026-11-27T03:20:00Z".parse().unwrap()
@@ -543,141 +499,4 @@ fn a_restore_that_creates_databases_loses_nothing() {
     );
     assert!(plan("replaced").contains("2026-11-26 21:00 UTC") && plan("replaced").contains("safety backup"));
     assert!(!plan("something new").contains("Nothing: no database"));
-}
-
-/// The days with a mark, by class.
-fn marked(list: &Value, rotation: Option<&Value>, now: DateTime<Utc>) -> Vec<(NaiveDate, String)> {
-    let html = calendar(list, rotation, now).into_string();
-    let (tags, _) = tags(&html);
-    let days = tags.iter().filter_map(|tag| {
-        let date = tag.get("data-day")?.parse().unwrap();
-        let class = tag.get("class").unwrap().trim_start_matches("day ").trim_end_matches(" today").to_owned();
-        Some((date, class))
-    });
-    days.collect()
-}
-
-#[test]
-fn the_calendar_has_each_day_of_the_last_year_once() {
-    for now in ["2026-11-27T03:20:00Z", "2024-02-29T23:59:59Z", "2024-03-01T00:00:00Z", "2025-02-28T12:00:00Z"] {
-        let now: DateTime<Utc> = now.parse().unwrap();
-        let mut days: Vec<NaiveDate> = marked(&Value::Null, None, now).into_iter().map(|(date, _)| date).collect();
-        days.sort();
-        assert_eq!(days.last(), Some(&now.date_naive()));
-        assert!(days.windows(2).all(|pair| pair[1] - pair[0] == TimeDelta::days(1)), "{now}");
-        assert!((366..=367).contains(&days.len()), "{now}: {}", days.len());
-    }
-    let leap = marked(&Value::Null, None, "2024-03-01T00:00:00Z".parse().unwrap());
-    assert!(leap.contains(&("2024-02-29".parse().unwrap(), "none".into())));
-}
-
-#[test]
-fn the_calendar_marks_the_day_of_utc_and_what_rotate_would_remove() {
-    let now: DateTime<Utc> = "2024-03-31T12:00:00Z".parse().unwrap();
-    let mut damaged = archive("damaged", "shop", "2024-03-10T00:00:00Z", "manual");
-    damaged["damaged"] = true.into();
-    let list = json!({"archives": [
-        // Both sides of midnight, in the night in which Europe changes to summer time, and on the leap day.
-        archive("late", "shop", "2024-03-30T23:59:59.999999Z", "manual"),
-        archive("early", "shop", "2024-03-31T00:00:00Z", "manual"),
-        archive("offset", "shop", "2024-03-02T00:30:00+02:00", "manual"),
-        archive("leap", "shop", "2024-02-29T12:00:00Z", "manual"),
-        archive("gone", "shop", "2024-01-02T12:00:00Z", "manual"),
-        archive("half", "shop", "2024-01-03T12:00:00Z", "manual"), archive("other", "notes", "2024-01-03T12:00:00Z", "manual"),
-        damaged,
-        archive("first", "shop", "2023-03-31T00:00:00Z", "manual"),
-        archive("too-old", "shop", "2023-03-30T23:59:59Z", "manual"),
-        archive("future", "shop", "2024-04-01T00:00:00Z", "manual"),
-        archive("no time", "shop", "yesterday", "manual"),
-    ]});
-    let rotation = json!({"remove": [{"archive": "gone"}, {"archive": "half"}]});
-    let mut days: Vec<_> =
-        marked(&list, Some(&rotation), now).into_iter().filter(|(_, class)| class != "none").collect();
-    days.sort();
-    let days: Vec<_> = days.iter().map(|(date, class)| (date.to_string(), class.as_str())).collect();
-    let expected = [
-        ("2023-03-31", "kept"),
-        ("2024-01-02", "removed"),
-        ("2024-01-03", "kept some"),
-        ("2024-02-29", "kept"),
-        ("2024-03-01", "kept"),
-        ("2024-03-10", "damaged"),
-        ("2024-03-30", "kept"),
-        ("2024-03-31", "kept"),
-    ];
-    assert_eq!(days.iter().map(|(date, class)| (date.as_str(), *class)).collect::<Vec<_>>(), expected);
-    let text = tags(&calendar(&list, Some(&rotation), now).into_string()).1;
-    assert!(text.contains("2024-01-03: 1 backup of notes; 1 backup of shop, would be removed by rotate"), "{text}");
-}
-
-#[test]
-fn the_style_is_small_and_loads_nothing() {
-    assert!(STYLE.len() < 12 * 1024, "{}", STYLE.len());
-    assert!(SCRIPT.len() < 8 * 1024, "{}", SCRIPT.len());
-    for load in ["url(", "@import", "http:", "https:"] {
-        assert!(!STYLE.contains(load) && !SCRIPT.contains(load), "{load}");
-    }
-    for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", ".style"] {
-        assert!(!SCRIPT.contains(way), "{way}");
-    }
-}
-
-/// The ratio of WCAG 2.2 between a colour and what it stands on, from the style itself.
-#[test]
-fn text_has_a_contrast_of_four_and_a_half_in_both_schemes() {
-    let schemes: Vec<&str> = STYLE.split("prefers-color-scheme: dark").take(2).collect();
-    let (light, dark) = (schemes[0], schemes[1].split("\n}\n").next().unwrap());
-    let pairs = [
-        ("text", "page"),
-        ("text", "card"),
-        ("text", "cell"),
-        ("quiet", "page"),
-        ("quiet", "card"),
-        ("link", "page"),
-        ("link", "card"),
-        ("on-link", "link"),
-        ("on-bad", "bad"),
-        ("good", "card"),
-        ("warn", "card"),
-        ("bad", "card"),
-        ("good", "page"),
-        ("warn", "page"),
-        ("bad", "page"),
-        ("warn", "warn-back"),
-        ("bad", "bad-back"),
-        ("text", "warn-back"),
-        ("text", "bad-back"),
-        ("text", "good-back"),
-        ("link", "warn-back"),
-        ("link", "bad-back"),
-        ("link", "good-back"),
-        ("card", "mark"),
-    ];
-    for (scheme, style) in [("light", light), ("dark", dark)] {
-        let color = |name: &str| {
-            let key = format!("--{name}: #");
-            let at = style.find(&key).unwrap_or_else(|| panic!("{scheme}: {name}")) + key.len();
-            luminance(style[at..].split(';').next().unwrap())
-        };
-        for (front, back) in pairs {
-            assert!(contrast(color(front), color(back)) >= 4.5, "{scheme}: {front} on {back}");
-        }
-        // Borders of fields, and marks that are no text.
-        for (front, back) in [("edge", "card"), ("mark", "card"), ("warn", "card"), ("mark", "cell")] {
-            assert!(contrast(color(front), color(back)) >= 3.0, "{scheme}: {front} on {back}");
-        }
-    }
-}
-
-fn contrast(a: f64, b: f64) -> f64 {
-    (a.max(b) + 0.05) / (a.min(b) + 0.05)
-}
-
-fn luminance(hex: &str) -> f64 {
-    let hex = if hex.len() == 3 { hex.chars().flat_map(|digit| [digit, digit]).collect() } else { hex.to_owned() };
-    let channel = |at: usize| {
-        let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
-        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-    };
-    0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
 }
