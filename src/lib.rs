@@ -33,6 +33,7 @@
 //! | what does a request to the admin server do? | `server/api.rs` |
 //! | what does exit code 13 mean? | `failure.rs`, `ops/explain.rs` |
 //! | what does a hint say? | `cli/remedy.rs` |
+//! | what does the page of the admin server show? | `server/pages/` |
 //! | what is in the JSON of a command? | `report/`, made in `ops/reports/` |
 
 pub mod archive;

@@ -12,6 +12,7 @@ mod download;
 mod jobs;
 mod legacy;
 mod listen;
+mod pages;
 mod plan;
 mod request;
 mod routes;

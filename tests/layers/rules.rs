@@ -25,7 +25,7 @@ fn layer(module: &str) -> Layer {
 }
 
 /// External crates and modules, and the top modules that may name them.
-const CONFINED: [(&str, &[&str]); 24] = [
+const CONFINED: [(&str, &[&str]); 25] = [
     ("age", &["archive"]),
     ("age_core", &["archive"]),
     ("axum", &["server"]),
@@ -39,6 +39,7 @@ const CONFINED: [(&str, &[&str]); 24] = [
     ("indicatif", &["cli"]),
     ("lettre", &["notify"]),
     ("libdeflater", &["archive"]),
+    ("maud", &["server"]),
     ("opendal", &["store"]),
     ("reqwest", &["net", "notify", "store"]),
     ("rusqlite", &["database", "workspace"]),

@@ -1,0 +1,59 @@
+//! Signing in, and what is shown instead of a view.
+
+use std::borrow::Cow;
+
+use maud::html;
+
+use super::layout::{Page, View, bare, document};
+use super::words::advice;
+use crate::names::printable;
+
+/// Renders the form that takes a token.
+pub fn sign_in(base: &str, failed: bool) -> String {
+    let content = html! {
+        h1 { "Sign in" }
+        @if failed { p.alert role="alert" { "This token is not valid, or it was removed." } }
+        form.panel method="post" action={ (base) "/sign-in" } {
+            label for="token" { "Token" }
+            input #token type="password" name="token" required autofocus autocomplete="current-password"
+                aria-describedby="token-help" spellcheck="false";
+            p.quiet #token-help {
+                "The administrator of this server creates tokens with " code { "heirloom serve token" } "."
+            }
+            button type="submit" { "Sign in" }
+        }
+    };
+    bare(base, "Sign in", &content)
+}
+
+/// Renders an error; with a page, in its frame.
+pub fn error(page: Option<&Page>, base: &str, status: u16, message: &str, hint: Option<&str>) -> String {
+    let title = title(status);
+    let content = html! {
+        h1 { (title) }
+        p.alert { (printable(message)) }
+        @if let Some(hint) = hint { p { strong { "What to do: " } (advice(&printable(hint))) } }
+        p { a href={ (base) "/" } { "Go to the overview" } }
+        p.quiet { "HTTP status " (status) "." }
+    };
+    match page {
+        Some(page) => document(page, View::Other, &title, &content),
+        None => bare(base, &title, &content),
+    }
+}
+
+fn title(status: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match status {
+        400 | 422 => "Not accepted",
+        401 => "Not signed in",
+        403 => "Not allowed",
+        404 => "Not found",
+        409 => "Conflict",
+        413 | 431 => "Too large",
+        429 => "Too many requests",
+        503 => "Not available now",
+        507 => "No space left",
+        500.. => "Failed",
+        _ => return Cow::Owned(format!("Error {status}")),
+    })
+}
