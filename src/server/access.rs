@@ -76,6 +76,22 @@ impl Guard {
 }
 
 impl App {
+    /// Describes somebody who has signed in.
+    pub(super) fn who(&self, name: &str, parts: &Parts) -> Who {
+        let peer = parts.extensions.get().copied().unwrap_or(Peer(None));
+        Who { text: format!("{name} from {}", self.guard.address(&parts.headers, peer)) }
+    }
+
+    /// Returns name and role of a token that was typed in.
+    pub(super) fn known(&self, secret: &str, parts: &Parts) -> Option<(String, Role)> {
+        let digest = Sha256::of(secret.as_bytes());
+        let found = self.guard.tokens.iter().find(|token| token.digest == digest);
+        if found.is_none() {
+            self.note_refused(&self.who("unknown token", parts).text);
+        }
+        found.map(|token| (token.name.to_string(), token.role))
+    }
+
     /// Returns who sent a request if the token may do this.
     pub(super) fn allow(&self, parts: &Parts, least: Role) -> Result<Who, Refusal> {
         let peer = parts.extensions.get().copied().unwrap_or(Peer(None));

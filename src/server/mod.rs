@@ -1,4 +1,4 @@
-//! The admin server: an HTTP API for scripts, and the same for applications that this tool replaces.
+//! The admin server: an HTTP API for scripts, the same for applications that this tool replaces, and a page for people.
 //!
 //! Every operation is this program as a child process, so that a request does what the same command line does, with its
 //! checks, locks, log and notices, and nothing that a job does can end the server. A client that goes away changes
@@ -16,6 +16,8 @@ mod pages;
 mod plan;
 mod request;
 mod routes;
+mod session;
+mod site;
 
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ use crate::store::ReadAt;
 use access::Guard;
 use child::Program;
 use jobs::Jobs;
+use session::Sessions;
 
 /// An archive that a download reads.
 pub type Opened = Arc<dyn ReadAt>;
@@ -41,6 +44,7 @@ struct App {
     program: Program,
     settings: ServerSettings,
     guard: Guard,
+    sessions: Sessions,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
     readers: Semaphore,
@@ -62,6 +66,7 @@ pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
     let app = Arc::new(App {
         program: Program { own, options },
         guard: Guard::new(tokens, &settings),
+        sessions: Sessions::new(&settings),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
         readers: Semaphore::new(READERS),

@@ -16,7 +16,7 @@ use super::api::{
     retention, rotate, status, undo, unpin, verify,
 };
 use super::listen::ARRIVAL;
-use super::{App, legacy};
+use super::{App, legacy, site};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
@@ -39,14 +39,23 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/jobs/{id}", get(job))
         .route("/jobs/{id}/cancel", post(cancel))
         .route("/openapi.json", get(openapi));
-    let mut router = Router::new()
+    let mut own = Router::new()
+        .merge(site::router())
         .nest("/api/v1", api)
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz));
     if app.settings.legacy_paths {
-        router = router.merge(legacy::router());
+        own = own.merge(legacy::router());
     }
+    // A proxy passes the prefix of `public_url` on, or takes it away.
+    let base = app.sessions.base.clone();
+    let router = if base.is_empty() {
+        own
+    } else {
+        let root = format!("{base}/");
+        own.clone().nest(&base, own).route(&root, get(site::overview))
+    };
     router
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async {

@@ -97,6 +97,8 @@ mod serve;
 #[cfg(feature = "server")]
 mod serve_hostile;
 #[cfg(feature = "server")]
+mod serve_page;
+#[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]

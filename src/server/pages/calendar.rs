@@ -88,12 +88,8 @@ fn span(now: DateTime<Utc>) -> (NaiveDate, NaiveDate) {
     (today.checked_sub_months(Months::new(12)).unwrap_or(NaiveDate::MIN), today)
 }
 
-/// Renders the last year with a mark for each day that has backups, and a table of these days.
-pub fn calendar(list: &Value, rotation: Option<&Value>, now: DateTime<Utc>) -> Markup {
-    with_links(list, rotation, now, &|name| html! { (printable(name)) })
-}
-
-/// Renders the calendar; `link` renders the name of a backup in the table.
+/// Renders the last year with a mark for each day that has backups, and a table of these days; `link` renders the name
+/// of a backup in the table.
 pub(super) fn with_links(
     list: &Value,
     rotation: Option<&Value>,

@@ -25,7 +25,6 @@ mod words;
 
 pub use backup::backup;
 pub use backups::backups;
-pub use calendar::calendar;
 pub use confirm::{confirm_delete, confirm_rotate, confirm_undo};
 pub use entry::{error, sign_in};
 pub use job::job;

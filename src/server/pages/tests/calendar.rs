@@ -1,11 +1,16 @@
 //! Which day of the calendar has which mark.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::archive;
 use super::html::tags;
-use crate::server::pages::calendar;
+use crate::server::pages::calendar::with_links;
+
+fn calendar(list: &Value, rotation: Option<&Value>, now: DateTime<Utc>) -> Markup {
+    with_links(list, rotation, now, &|name| html! { (name) })
+}
 
 /// The days with a mark, by class.
 fn marked(list: &Value, rotation: Option<&Value>, now: DateTime<Utc>) -> Vec<(NaiveDate, String)> {

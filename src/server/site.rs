@@ -1,0 +1,462 @@
+//! The page: views for people, and the forms on them.
+//!
+//! A view is made of the documents of the command line. What a form changes is done as the API does it; what destroys
+//! something is confirmed first, and refused if the world changed since.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::access::Who;
+use super::answer::Refusal;
+use super::jobs::Order;
+use super::pages::{self, Page};
+use super::plan::digest;
+use super::request::{archive, set_name};
+use super::session::Session;
+use super::{App, download};
+use crate::config::Role;
+use crate::names::ArchiveName;
+
+/// How many archives and entries a view has.
+const MOST: usize = 500;
+
+type Shared = State<Arc<App>>;
+type View = Result<Response, Trouble>;
+
+/// A refusal as a page.
+pub(super) struct Trouble {
+    base: String,
+    refusal: Refusal,
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let text = |name: &str| self.refusal.error.get(name).and_then(Value::as_str);
+        let (status, message) = (self.refusal.status, text("message").unwrap_or("it failed"));
+        (status, Html(pages::error(None, &self.base, status.as_u16(), message, text("hint")))).into_response()
+    }
+}
+
+/// Somebody who has signed in.
+pub(super) struct Visitor {
+    session: Session,
+    who: Who,
+    base: String,
+    may_download: bool,
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        if !app.sessions.is_for_us(&parts.headers) {
+            let refusal = Refusal::forbidden("this server goes by another name: set public_url in [server]");
+            return Err(Trouble { base: app.sessions.base.clone(), refusal }.into_response());
+        }
+        let Some(session) = app.sessions.find(&parts.headers) else {
+            return Err(Redirect::to(&format!("{}/sign-in", app.sessions.base)).into_response());
+        };
+        let who = app.who(&session.name, parts);
+        let may_download = app.settings.download && session.role == Role::Admin;
+        Ok(Self { session, who, base: app.sessions.base.clone(), may_download })
+    }
+}
+
+impl Visitor {
+    fn page<'a>(&'a self, notice: Option<&'a str>) -> Page<'a> {
+        Page {
+            base: &self.base,
+            who: &self.session.name,
+            is_admin: self.session.role == Role::Admin,
+            may_download: self.may_download,
+            form_token: &self.session.form_token,
+            now: Utc::now(),
+            notice,
+        }
+    }
+
+    fn trouble(&self, refusal: Refusal) -> Trouble {
+        Trouble { base: self.base.clone(), refusal }
+    }
+
+    fn to(&self, path: &str) -> Response {
+        Redirect::to(&format!("{}{path}", self.base)).into_response()
+    }
+
+    /// Accepts a form: sent by an administrator, from a page of ours, with the token of the session.
+    fn form(&self, app: &App, headers: &HeaderMap, body: &Bytes) -> Result<Form, Trouble> {
+        let form = Form::read(body);
+        let refused = |why: &str| Err(self.trouble(Refusal::forbidden(why)));
+        if !app.sessions.is_from_us(headers) || form.get("form_token") != Some(&self.session.form_token) {
+            return refused("this form does not come from a page of this session: go back, reload it and try again");
+        }
+        if self.session.role < Role::Admin {
+            return refused("this token may only look");
+        }
+        Ok(form)
+    }
+
+    async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
+        app.document(words, &self.who.text).await.map_err(|refusal| self.trouble(refusal))
+    }
+
+    /// Starts a job and shows it.
+    fn start(&self, app: &Arc<App>, command: &'static str, words: Vec<String>, changes: bool) -> View {
+        let order = Order { command, words, changes, who: self.who.text.clone() };
+        match app.start(order) {
+            Ok(job) => Ok(self.to(&format!("/jobs/{}", job.id))),
+            Err(refusal) => Err(self.trouble(refusal)),
+        }
+    }
+
+    fn archive(&self, name: &str) -> Result<ArchiveName, Trouble> {
+        archive(name).map_err(|refusal| self.trouble(refusal))
+    }
+}
+
+/// The fields of a form, in their order.
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    fn read(body: &Bytes) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&String> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect()
+    }
+}
+
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(overview))
+        .route("/sign-in", get(sign_in).post(enter))
+        .route("/sign-out", post(leave))
+        .route("/backups", get(backups).post(create))
+        .route("/backups/{name}", get(backup))
+        .route("/backups/{name}/download", get(fetch))
+        .route("/backups/{name}/verify", post(verify))
+        .route("/backups/{name}/pin", post(pin))
+        .route("/backups/{name}/unpin", post(unpin))
+        .route("/backups/{name}/delete", get(ask_delete).post(delete))
+        .route("/backups/{name}/restore", get(choose).post(restore))
+        .route("/backups/{name}/restore/plan", post(plan_restore))
+        .route("/rotate", get(ask_rotate).post(rotate))
+        .route("/undo", get(ask_undo).post(undo))
+        .route("/jobs/{id}", get(job))
+        .route("/jobs/{id}/cancel", post(cancel))
+        .route("/log", get(log))
+        .route("/assets/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
+        .route("/assets/script.js", get(|| async { asset("text/javascript; charset=utf-8", pages::SCRIPT) }))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=300")], text).into_response()
+}
+
+async fn sign_in(State(app): Shared) -> Html<String> {
+    Html(pages::sign_in(&app.sessions.base, false))
+}
+
+/// Takes a token, and answers with the cookie of a new session.
+async fn enter(State(app): Shared, parts: Parts, body: Bytes) -> Response {
+    let base = app.sessions.base.clone();
+    if !app.sessions.is_for_us(&parts.headers) || !app.sessions.is_from_us(&parts.headers) {
+        let refusal = Refusal::forbidden("this form does not come from this server, or it goes by another name");
+        return Trouble { base, refusal }.into_response();
+    }
+    let form = Form::read(&body);
+    let Some((name, role)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
+        return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, true))).into_response();
+    };
+    match app.sessions.begin(&name, role) {
+        Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{base}/"))).into_response(),
+        Err(cause) => Trouble { base, refusal: Refusal::internal(&cause.to_string()) }.into_response(),
+    }
+}
+
+async fn leave(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> Response {
+    // A viewer may sign out, too.
+    let form = Form::read(&body);
+    if !app.sessions.is_from_us(&headers) || form.get("form_token") != Some(&visitor.session.form_token) {
+        return visitor
+            .trouble(Refusal::forbidden("this form does not come from a page of this session"))
+            .into_response();
+    }
+    let cookie = app.sessions.end(&headers);
+    ([(header::SET_COOKIE, cookie)], visitor.to("/sign-in")).into_response()
+}
+
+pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
+    let (status, health, schedule, list, rotation) = tokio::join!(
+        visitor.document(&app, &["status"]),
+        visitor.document(&app, &["health"]),
+        visitor.document(&app, &["schedule"]),
+        visitor.document(&app, &["list"]),
+        visitor.document(&app, &["rotate", "--dry-run"]),
+    );
+    // What cannot be read is shown as not known, and `health` says why.
+    let or_nothing = |document: Result<Value, Trouble>| document.unwrap_or(Value::Null);
+    let (status, health, schedule) = (or_nothing(status), or_nothing(health), or_nothing(schedule));
+    let page = visitor.page(None);
+    let text = pages::overview(&page, &status, &health, &schedule, &or_nothing(list), rotation.ok().as_ref());
+    Ok(Html(text).into_response())
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    set: Option<String>,
+    kind: Option<String>,
+}
+
+async fn backups(State(app): Shared, visitor: Visitor, Query(filter): Query<Filter>) -> View {
+    let mut list = visitor.document(&app, &["list"]).await?;
+    let mut notice = None;
+    if let Some(archives) = list["archives"].as_array_mut() {
+        let wanted = |field: &str, wanted: &Option<String>, archive: &Value| {
+            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || archive[field] == wanted)
+        };
+        archives.retain(|one| wanted("set", &filter.set, one) && wanted("kind", &filter.kind, one));
+        notice = (archives.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", archives.len()));
+        archives.truncate(MOST);
+    }
+    let page = visitor.page(notice.as_deref());
+    Ok(Html(pages::backups(&page, &list, filter.set.as_deref(), filter.kind.as_deref())).into_response())
+}
+
+async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    let mut words = vec!["backup".to_owned()];
+    if let Some(set) = form.get("set").filter(|set| !set.is_empty()) {
+        let set = set_name(set).map_err(|refusal| visitor.trouble(refusal))?;
+        words.extend(["--set".to_owned(), set.to_string()]);
+    }
+    if let Some(note) = form.get("note").filter(|note| !note.is_empty()) {
+        words.push(format!("--note={note}"));
+    }
+    visitor.start(&app, "backup", words, true)
+}
+
+async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
+    let name = visitor.archive(&name)?;
+    let show = visitor.document(&app, &["show", name.as_str()]).await?;
+    let list = visitor.document(&app, &["list"]).await?;
+    let archives = list["archives"].as_array().map_or(&[][..], |all| &all[..]);
+    let of_set = archives.iter().filter(|one| one["set"] == show["set"]);
+    let before = of_set.skip_while(|one| one["archive"] != show["archive"]).nth(1);
+    let before = match before.and_then(|one| one["archive"].as_str()) {
+        Some(before) => visitor.document(&app, &["show", before]).await.ok(),
+        None => None,
+    };
+    Ok(Html(pages::backup(&visitor.page(None), &show, before.as_ref())).into_response())
+}
+
+async fn fetch(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> View {
+    let name = visitor.archive(&name)?;
+    if !visitor.may_download {
+        return Err(visitor.trouble(Refusal::forbidden("this token may not download")));
+    }
+    let downloaded = download::download(&app, &name, &method, &headers, &visitor.who).await;
+    downloaded.map_err(|refusal| visitor.trouble(refusal))
+}
+
+async fn verify(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> View {
+    visitor.form(&app, &headers, &body)?;
+    visitor.start(&app, "verify", vec!["verify".to_owned(), visitor.archive(&name)?.to_string()], false)
+}
+
+async fn pin(State(app): Shared, visitor: Visitor, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> View {
+    mark(&app, &visitor, "pin", &name, &headers, &body).await
+}
+
+async fn unpin(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> View {
+    mark(&app, &visitor, "unpin", &name, &headers, &body).await
+}
+
+async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> View {
+    visitor.form(app, headers, body)?;
+    let name = visitor.archive(name)?;
+    visitor.document(app, &[command, name.as_str()]).await?;
+    Ok(visitor.to(&format!("/backups/{}", percent(name.as_str()))))
+}
+
+/// A name is made of letters, digits and few signs; everything else is encoded all the same.
+fn percent(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
+    let name = visitor.archive(&name)?;
+    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    let show = visitor.document(&app, &["show", name.as_str()]).await?;
+    Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), None)).into_response())
+}
+
+async fn delete(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    let name = visitor.archive(&name)?;
+    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    if form.get("plan") != Some(&digest(&plan)) {
+        let show = visitor.document(&app, &["show", name.as_str()]).await?;
+        let why = Some("what would be deleted has changed since");
+        return Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), why)).into_response());
+    }
+    visitor.start(&app, "delete", vec!["delete".into(), name.to_string(), "--force".into()], true)
+}
+
+async fn choose(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
+    let name = visitor.archive(&name)?;
+    let show = visitor.document(&app, &["show", name.as_str()]).await?;
+    Ok(Html(pages::restore_choice(&visitor.page(None), &show)).into_response())
+}
+
+/// A restore that a form describes: its plan, with the set, and the command line.
+struct Restoring {
+    name: ArchiveName,
+    databases: Vec<String>,
+    plan: Value,
+    words: Vec<String>,
+}
+
+impl Restoring {
+    async fn of(app: &Arc<App>, visitor: &Visitor, name: &str, form: &Form) -> Result<Self, Trouble> {
+        let name = visitor.archive(name)?;
+        let databases = form.all("databases");
+        if databases.is_empty() {
+            return Err(visitor.trouble(Refusal::usage("no database was chosen: go back and choose one")));
+        }
+        let mut words = vec!["restore".to_owned(), name.to_string()];
+        for database in &databases {
+            let database = set_name(database).map_err(|refusal| visitor.trouble(refusal))?;
+            words.extend(["--only".to_owned(), database.to_string()]);
+        }
+        let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
+        let mut plan = visitor.document(app, &planned).await?;
+        let show = visitor.document(app, &["show", name.as_str()]).await?;
+        plan["set"] = show["set"].clone();
+        Ok(Self { name, databases, plan, words })
+    }
+
+    fn view(&self, visitor: &Visitor, notice: Option<&str>, refused: bool) -> Response {
+        let (page, digest) = (visitor.page(notice), digest(&self.plan));
+        Html(pages::restore_plan(&page, self.name.as_str(), &self.databases, &self.plan, &digest, refused))
+            .into_response()
+    }
+}
+
+async fn plan_restore(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    Ok(Restoring::of(&app, &visitor, &name, &form).await?.view(&visitor, None, false))
+}
+
+async fn restore(
+    State(app): Shared,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    let restoring = Restoring::of(&app, &visitor, &name, &form).await?;
+    if form.get("plan") != Some(&digest(&restoring.plan)) {
+        return Ok(restoring.view(&visitor, None, true));
+    }
+    if form.get("confirm").map(|typed| typed.trim()) != restoring.plan["set"].as_str() {
+        return Ok(restoring.view(&visitor, Some("Nothing was restored: that is not the name of the set."), false));
+    }
+    visitor.start(&app, "restore", [restoring.words, vec!["--force".to_owned()]].concat(), true)
+}
+
+async fn ask_rotate(State(app): Shared, visitor: Visitor) -> View {
+    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
+}
+
+async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    if form.get("plan") != Some(&digest(&plan)) {
+        return Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
+    }
+    visitor.start(&app, "rotate", vec!["rotate".into(), "--force".into()], true)
+}
+
+async fn ask_undo(State(app): Shared, visitor: Visitor) -> View {
+    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
+}
+
+async fn undo(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
+    let form = visitor.form(&app, &headers, &body)?;
+    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    if form.get("plan") != Some(&digest(&plan)) {
+        return Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
+    }
+    visitor.start(&app, "undo", vec!["restore".into(), "--undo".into(), "--force".into()], true)
+}
+
+async fn job(State(app): Shared, visitor: Visitor, Path(id): Path<String>) -> View {
+    let job = app.jobs.get(&id).ok_or_else(|| visitor.trouble(Refusal::not_found()))?;
+    Ok(Html(pages::job(&visitor.page(None), &job.document())).into_response())
+}
+
+async fn cancel(State(app): Shared, visitor: Visitor, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> View {
+    visitor.form(&app, &headers, &body)?;
+    let job = app.jobs.get(&id).ok_or_else(|| visitor.trouble(Refusal::not_found()))?;
+    job.cancel();
+    Ok(visitor.to(&format!("/jobs/{}", job.id)))
+}
+
+async fn log(State(app): Shared, visitor: Visitor) -> View {
+    let mut log = visitor.document(&app, &["log"]).await?;
+    let mut notice = None;
+    if let Some(activities) = log["activities"].as_array_mut() {
+        notice = (activities.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", activities.len()));
+        activities.truncate(MOST);
+    }
+    Ok(Html(pages::log(&visitor.page(notice.as_deref()), &log)).into_response())
+}
