@@ -56,7 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'heirloom' -ScriptBlock {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Run an application, and restore and back up its databases around it')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Create a key for encrypted archives, or try the keys of this host')
             [CompletionResult]::new('schedule', 'schedule', [CompletionResultType]::ParameterValue, 'Print what the schedule runs next, or the same schedule for systemd or cron')
-            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Serve an HTTP API to administrators')
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Serve a page and an HTTP API to administrators')
             [CompletionResult]::new('notify', 'notify', [CompletionResultType]::ParameterValue, 'Test the receivers of notices')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Create, show or check the configuration')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')

@@ -53,7 +53,7 @@ set edit:completion:arg-completer[heirloom] = {|@words|
             cand run 'Run an application, and restore and back up its databases around it'
             cand key 'Create a key for encrypted archives, or try the keys of this host'
             cand schedule 'Print what the schedule runs next, or the same schedule for systemd or cron'
-            cand serve 'Serve an HTTP API to administrators'
+            cand serve 'Serve a page and an HTTP API to administrators'
             cand notify 'Test the receivers of notices'
             cand config 'Create, show or check the configuration'
             cand completions 'Print the completion script of a shell'

@@ -60,7 +60,7 @@ complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "guard" -d 'Run a 
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "run" -d 'Run an application, and restore and back up its databases around it'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "key" -d 'Create a key for encrypted archives, or try the keys of this host'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "schedule" -d 'Print what the schedule runs next, or the same schedule for systemd or cron'
-complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "serve" -d 'Serve an HTTP API to administrators'
+complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "serve" -d 'Serve a page and an HTTP API to administrators'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "notify" -d 'Test the receivers of notices'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "config" -d 'Create, show or check the configuration'
 complete -c heirloom -n "__fish_heirloom_needs_command" -f -a "completions" -d 'Print the completion script of a shell'

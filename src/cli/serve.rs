@@ -1,4 +1,4 @@
-//! `heirloom serve`: the admin server.
+//! `heirloom serve`: the admin server, its listener and its tokens.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,11 +30,15 @@ const LISTEN: &str = "127.0.0.1:8419";
 /// How often signals are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Serve an HTTP API to administrators
+/// Serve a page and an HTTP API to administrators
 ///
-/// Lists, makes, verifies, downloads, restores and deletes backups over HTTP, with the same checks as the commands of the
-/// same names. Nobody gets in without a token of the configuration (`heirloom serve token`). TLS is the task of a proxy
-/// in front of it; without one, listen on this machine alone or on a Unix socket.
+/// Lists, makes, verifies, downloads, restores and deletes backups in a browser or over HTTP, with the same checks as the
+/// commands of the same names. Nobody gets in without a token of the configuration (`heirloom serve token`): the page
+/// asks for it once, scripts send it with each request (`Authorization: Bearer TOKEN`).
+///
+/// TLS is the task of a proxy in front of it, whose address is `public_url` in `[server]`; without one, listen on this
+/// machine alone or on a Unix socket. Give it a host name of its own: under a path of another application, a hole in that
+/// one is a hole here.
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:

@@ -109,6 +109,9 @@ fn an_administrator_makes_restores_and_undoes_without_a_shell() {
     let last = newest(&world);
     browser.post(&format!("/backups/{last}/pin"), "").is(303);
     browser.job(browser.post(&format!("/backups/{last}/verify"), ""));
+    // Of a day the rules keep one.
+    browser.job(browser.post("/backups", "set=app"));
+    browser.job(browser.post("/backups", "set=app"));
     let rotate = browser.get("/rotate").is(200).text();
     browser.job(browser.post("/rotate", &format!("plan={}", digest(&rotate))));
     assert!(browser.get("/log").is(200).text().contains("ops from 127.0.0.1"));
