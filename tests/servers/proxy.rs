@@ -200,10 +200,17 @@ impl Head {
 
 impl Shared {
     fn serve(&self, mut client: TcpStream) {
+        /// Counts a connection as closed, also if its thread panics: nobody may wait for it for ever.
+        struct Open<'a>(&'a AtomicU64);
+        impl Drop for Open<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let _open = Open(&self.open);
         // Whatever goes wrong here is a broken connection for one of both sides.
         let _ = self.forward(&mut client);
         let _ = client.shutdown(Shutdown::Both);
-        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Does what is to be done at this moment; returns whether there was something.
