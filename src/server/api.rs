@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use super::answer::Refusal;
 use super::child::PROMETHEUS;
 use super::jobs::{Job, Order};
 use super::plan::digest;
-use super::request::{Admin, Viewer, archive, read, set_name};
+use super::request::{Admin, Asked, Viewer, archive, read, set_name};
 use super::{App, download};
 use crate::config::Role;
 
@@ -52,14 +52,17 @@ pub(super) struct Page {
     before: Option<String>,
 }
 
-pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Query(page): Query<Page>) -> Answer {
+pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Asked(page): Asked<Page>) -> Answer {
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Refusal::usage(&format!("a page has 1 to {PAGE} archives")));
+    }
     let set = page.set.as_deref().map(set_name).transpose()?;
     let mut words = vec!["list"];
     if let Some(set) = &set {
         words.extend(["--set", set.as_str()]);
     }
     let mut document = app.document(&words, &who.text).await?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
     if let Some(archives) = document["archives"].as_array_mut() {
         if let Some(before) = &page.before {
             let at = archives.iter().position(|one| one["archive"] == before.as_str());
@@ -89,7 +92,7 @@ pub(super) struct Create {
     if_changed: bool,
 }
 
-pub(super) async fn create(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn create(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
     let Create { set, note, if_changed } = read(&body)?;
     let mut words = vec!["backup".to_owned()];
     if let Some(set) = &set {
@@ -123,7 +126,7 @@ pub(super) async fn verify(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
-    Query(wait): Query<Wait>,
+    Asked(wait): Asked<Wait>,
 ) -> Answer {
     let words = vec!["verify".to_owned(), archive(&name)?.to_string()];
     order(&app, Order { command: "verify", words, changes: false, who: who.text }, &wait).await
@@ -153,7 +156,7 @@ pub(super) async fn restore(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
-    Query(wait): Query<Wait>,
+    Asked(wait): Asked<Wait>,
     body: Bytes,
 ) -> Answer {
     let steps: Steps = read(&body)?;
@@ -164,7 +167,7 @@ pub(super) async fn restore(
     two_steps(&app, "restore", words, &steps, who, &wait).await
 }
 
-pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
     let steps: Steps = read(&body)?;
     let mut words = vec!["restore".to_owned(), "--undo".to_owned()];
     if let Some(set) = &steps.set {
@@ -173,7 +176,7 @@ pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Query(wait): Que
     two_steps(&app, "undo", words, &steps, who, &wait).await
 }
 
-pub(super) async fn rotate(State(app): Shared, Admin(who): Admin, Query(wait): Query<Wait>, body: Bytes) -> Answer {
+pub(super) async fn rotate(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
     two_steps(&app, "rotate", vec!["rotate".to_owned()], &read(&body)?, who, &wait).await
 }
 
@@ -181,7 +184,7 @@ pub(super) async fn delete(
     State(app): Shared,
     Admin(who): Admin,
     Path(name): Path<String>,
-    Query(wait): Query<Wait>,
+    Asked(wait): Asked<Wait>,
     body: Bytes,
 ) -> Answer {
     let words = vec!["delete".to_owned(), archive(&name)?.to_string()];
@@ -219,10 +222,12 @@ async fn two_steps(
 
 /// Starts a job, and waits for it if that is wanted.
 async fn order(app: &Arc<App>, order: Order, wait: &Wait) -> Answer {
-    let job = app.start(order)?;
-    if let Some(seconds) = wait.wait {
-        job.wait(Duration::from_secs(seconds.min(LONGEST_WAIT))).await;
+    let patience = wait.wait.unwrap_or_default();
+    if patience > LONGEST_WAIT {
+        return Err(Refusal::usage(&format!("a request waits for at most {LONGEST_WAIT} seconds")));
     }
+    let job = app.start(order)?;
+    job.wait(Duration::from_secs(patience)).await;
     Ok(described(&job, job.status()))
 }
 

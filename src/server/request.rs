@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{Method, header};
 use serde::Deserialize;
@@ -40,6 +40,18 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         app.allow(parts, Role::Admin).map(Self)
+    }
+}
+
+/// What stands behind the question mark.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: for<'a> Deserialize<'a>> FromRequestParts<Arc<App>> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refusal> {
+        let asked = Query::try_from_uri(&parts.uri);
+        asked.map(|Query(asked)| Self(asked)).map_err(|error| Refusal::usage(&format!("the query: {error}")))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -21,7 +21,7 @@ use super::answer::Refusal;
 use super::jobs::Order;
 use super::pages::{self, Page};
 use super::plan::digest;
-use super::request::{archive, set_name};
+use super::request::{Asked, archive, set_name};
 use super::session::Session;
 use super::{App, download};
 use crate::config::Role;
@@ -223,7 +223,7 @@ struct Filter {
     kind: Option<String>,
 }
 
-async fn backups(State(app): Shared, visitor: Visitor, Query(filter): Query<Filter>) -> View {
+async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
     let mut list = visitor.document(&app, &["list"]).await?;
     let mut notice = None;
     if let Some(archives) = list["archives"].as_array_mut() {

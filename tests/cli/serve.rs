@@ -246,7 +246,10 @@ fn a_list_comes_in_pages() {
     let mut all = world.archives();
     all.reverse();
     assert_eq!(seen, all);
-    server.get("/api/v1/backups?limit=x").is(400);
+    for query in ["limit=x", "limit=0", "limit=101"] {
+        assert_eq!(server.get(&format!("/api/v1/backups?{query}")).is(400).json()["error"]["code"], 2, "{query}");
+    }
+    assert_eq!(server.post("/api/v1/backups?wait=601", "").is(400).json()["error"]["code"], 2);
     server.get("/api/v1/backups?sets=app").is(400);
 }
 
