@@ -160,6 +160,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/jobs/{id}", get(job))
         .route("/jobs/{id}/cancel", post(cancel))
         .route("/log", get(log))
+        // Browsers ask for it at every first visit.
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .route("/assets/style.css", get(|| async { asset("text/css; charset=utf-8", pages::STYLE) }))
         .route("/assets/script.js", get(|| async { asset("text/javascript; charset=utf-8", pages::SCRIPT) }))
 }
