@@ -1221,7 +1221,7 @@ _heirloom() {
             return 0
             ;;
         heirloom__subcmd__run)
-            opts="-q -v -h --set --every --beside --log-format --config --dir --store --identity --json --quiet --verbose --color --progress --help"
+            opts="-q -v -h --set --every --beside --listen --as-root --log-format --config --dir --store --identity --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1236,6 +1236,10 @@ _heirloom() {
                     return 0
                     ;;
                 --beside)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -461,6 +461,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand guard" -s h -l help -d
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l set -d 'Only this configured set' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l every -d 'Back up at this interval instead of the configured times, such as 15m' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l beside -d 'The application is process PID, which something else started; its end is the stop signal' -r
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l listen -d 'Also serve the page and the API for administrators at this address, as `heirloom serve` does' -r
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l log-format -d 'How each line on standard error is written: as text, or as JSON with time, level and message' -r -f -a "text\t'Lines for people'
 json\t'One JSON document in each line, for collectors'"
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l config -d 'Use this configuration file and no other [env: HEIRLOOM_CONFIG]' -r -F
@@ -474,6 +475,7 @@ complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l progress -d 'S
 always\t'Always'
 never\t'Never'
 json\t'Instead of a bar, lines of JSON on stderr: the stage, what it is about, and how much of it is done'"
+complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l as-root -d 'With --listen: serve over TCP as root all the same'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -l json -d 'Print one JSON document on stdout, errors as JSON on stderr'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s q -l quiet -d 'Print errors only'
 complete -c heirloom -n "__fish_heirloom_using_subcommand run" -s v -l verbose -d 'Print more detail'

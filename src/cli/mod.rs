@@ -72,6 +72,7 @@ mod run_places;
 mod run_restore;
 mod run_schedule;
 mod run_seen;
+mod run_server;
 mod run_start;
 mod run_unrestored;
 mod schedule;

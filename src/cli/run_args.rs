@@ -43,6 +43,12 @@ pub struct RunArgs {
     /// The application is process PID, which something else started; its end is the stop signal
     #[arg(long, value_name = "PID", conflicts_with = "command")]
     pub(super) beside: Option<u32>,
+    /// Also serve the page and the API for administrators at this address, as `heirloom serve` does
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// With --listen: serve over TCP as root all the same
+    #[arg(long, requires = "listen")]
+    pub(super) as_root: bool,
     /// How each line on standard error is written: as text, or as JSON with time, level and message
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub(super) log_format: LogFormat,

@@ -8,6 +8,7 @@ use super::run_lease::Leases;
 use super::run_pin::Captured;
 use super::run_schedule::Planner;
 use super::run_seen::Seen;
+use super::run_server::RunServer;
 use super::run_start::{Application, Start};
 use super::settings::variable;
 use super::{Context, Outcome, run_lock};
@@ -92,6 +93,7 @@ pub(super) struct Life<'a> {
     grace: Duration,
     lock: Option<RunLock>,
     leases: Option<Leases>,
+    server: Option<RunServer>,
     /// The text of the configuration that the last job read; `None` if it cannot be read, or there is none.
     configuration: Option<Vec<u8>>,
 }
@@ -111,6 +113,7 @@ impl<'a> Life<'a> {
             |captured: Captured| Running { job: captured.job, purpose, seen: Some(captured.seen).filter(|_| is_alone) };
         let mut first: Vec<Running> = captured.into_iter().map(running).collect();
         Self {
+            server: RunServer::of(start.args),
             start,
             application,
             ended: None,
@@ -151,6 +154,9 @@ impl<'a> Life<'a> {
                 Ok(Event::Child) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+        if let Some(server) = self.server.take() {
+            server.end();
+        }
         // The next run may start from here on.
         drop(self.leases);
         drop(self.lock);
@@ -175,6 +181,9 @@ impl<'a> Life<'a> {
     fn look(&mut self, context: &mut Context) {
         if let Some(leases) = &mut self.leases {
             leases.report(&self.start, context);
+        }
+        if let Some(server) = self.server.as_mut().filter(|_| self.ended.is_none() && self.stopping.is_none()) {
+            server.look(&self.start, context);
         }
         if let Some(running) = &mut self.job
             && let Some(done) = running.job.done()

@@ -99,6 +99,8 @@ mod serve_hostile;
 #[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
+mod serve_run;
+#[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
