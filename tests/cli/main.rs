@@ -99,6 +99,8 @@ mod serve_hostile;
 #[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
+mod serve_proxy;
+#[cfg(feature = "server")]
 mod serve_run;
 #[cfg(feature = "server")]
 mod serve_world;

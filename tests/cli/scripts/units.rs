@@ -32,7 +32,7 @@ fn systemd_accepts_the_units() {
         .unwrap();
         paths.push(target);
     }
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 7);
     if !installed("systemd accepts the units", &["systemd-analyze"]) {
         return;
     }

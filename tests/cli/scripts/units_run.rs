@@ -81,3 +81,25 @@ fn the_units_give_the_last_backup_its_time() {
         assert!(value("TimeoutStopSec").parse::<u32>().unwrap() > 10, "{file}");
     }
 }
+
+#[test]
+#[cfg(feature = "server")]
+fn the_admin_server_answers_on_its_socket() {
+    if !crate::tools::have("the unit of the admin server", &["curl"]) {
+        return;
+    }
+    let (words, _) = unit("heirloom-serve.service");
+    let world = crate::serve_world::world("");
+    let places = [("/etc/heirloom/heirloom.toml", "h.toml"), ("/run/heirloom/", "")];
+    let place = |word: String| places.iter().fold(word, |word, (there, here)| word.replace(there, here));
+    let words: Vec<String> = words.into_iter().map(place).collect();
+    let mut run = Run::start(&world, &mut live(&world, &words));
+    run.says("listening on unix:admin.sock");
+    let ask = format!(
+        "curl -s --unix-socket admin.sock -H 'Authorization: Bearer {}' http://x/livez",
+        crate::serve_world::ADMIN
+    );
+    assert_eq!(world.run(&mut world.shell(&ask)).success().stdout, "ok\n");
+    run.signal(Signal::TERM);
+    assert_eq!(run.code(), 0, "{}", run.said());
+}
