@@ -101,7 +101,9 @@ impl Bench {
         let process = Arc::new(OnceLock::new());
         let victim = process.clone();
         // On a slow machine it may have ended by itself: then an earlier moment is tried.
-        self.proxy.at(moment, move || drop(kill_process(*victim.wait(), Signal::KILL)));
+        self.proxy.at(moment, move || {
+            let _ = kill_process(*victim.wait(), Signal::KILL);
+        });
         let mut child = self.world.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         process.set(Pid::from_child(&child)).unwrap();
         let status = child.wait().unwrap();
