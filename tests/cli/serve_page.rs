@@ -216,3 +216,30 @@ fn what_stands_in_a_database_is_shown_as_its_name() {
     }
     assert!(browser.get(&format!("/backups/{name}")).text().contains("&lt;img src=x onerror=alert(1)&gt;"));
 }
+
+/// The disk with the store is not mounted, and then an archive was deleted by hand while its page was open.
+#[test]
+fn a_store_that_is_away_is_never_shown_as_good() {
+    let world = world("");
+    let server = Server::start(&world);
+    server.post("/api/v1/backups?wait=60", "").is(200);
+    let name = newest(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    assert!(browser.get("/").is(200).text().contains("No problems found"));
+    std::fs::rename(world.path("backups"), world.path("unmounted")).unwrap();
+    server.get("/api/v1/backups").is(503);
+    assert_eq!(server.post("/api/v1/backups?wait=60", "").is(503).json()["code"], 16);
+    let page = browser.get("/").is(200).text();
+    assert!(!page.contains("No problems found"), "{page}");
+    browser.get(&format!("/backups/{name}")).is(503);
+    browser.get(&format!("/backups/{name}/download")).is(503);
+    server.get("/readyz").is(200);
+    std::fs::rename(world.path("unmounted"), world.path("backups")).unwrap();
+    assert!(browser.get("/").is(200).text().contains("No problems found"), "it is back");
+
+    let plan = browser.get(&format!("/backups/{name}/restore")).is(200);
+    std::fs::remove_file(world.path(format!("backups/{name}"))).unwrap();
+    assert!(plan.text().contains(&name));
+    browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(404);
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
+}
