@@ -46,20 +46,14 @@ pub(super) struct Done {
     pub(super) warnings: Vec<String>,
 }
 
-/// What is told while a child runs.
-pub(super) enum Told {
-    /// A line of progress.
-    Progress(Value),
-}
-
 impl Program {
-    /// Runs a child to its end. `is_cancelled` is asked often; `told` gets the progress.
+    /// Runs a child to its end. `is_cancelled` is asked often; `report` gets each line of progress.
     pub(super) fn run(
         &self,
         words: &[String],
         who: &str,
         is_cancelled: impl Fn() -> bool,
-        told: impl Fn(Told) + Send + 'static,
+        report: impl Fn(Value) + Send + 'static,
     ) -> std::io::Result<Done> {
         let format: &[&str] = if words.iter().any(|word| word == PROMETHEUS) { &[] } else { &["--json"] };
         let fixed = format.iter().chain(&["--color", "never", "--progress", "json"]).map(OsString::from);
@@ -93,7 +87,7 @@ impl Program {
                 let value: Option<Value> = serde_json::from_str(&line).ok();
                 match value {
                     Some(mut value) if value.get("error").is_some() => done.error = Some(value["error"].take()),
-                    Some(value) if value.get("stage").is_some() => told(Told::Progress(value)),
+                    Some(value) if value.get("stage").is_some() => report(value),
                     _ if !line.trim().is_empty() => {
                         done.warnings.push(line.strip_prefix("warning: ").unwrap_or(&line).to_owned());
                     }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::App;
 use super::answer::Refusal;
-use super::child::{Done, Told};
+use super::child::Done;
 
 /// How many jobs that ended are remembered.
 const REMEMBERED: usize = 100;
@@ -68,12 +68,13 @@ impl Jobs {
 
     /// Registers a job, unless another one that changes something runs.
     fn register(&self, order: Order) -> Result<Arc<Job>, Refusal> {
-        if self.is_ending.load(Ordering::SeqCst) {
-            return Err(Refusal::stopping());
-        }
         let id = crate::platform::random_bytes().map_err(|cause| Refusal::internal(&cause.to_string()))?;
         let id: String = id[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let mut all = locked(&self.all);
+        // Under the lock: a job that is registered is one that the end waits for.
+        if self.is_ending.load(Ordering::SeqCst) {
+            return Err(Refusal::stopping());
+        }
         if let Some(running) = all.iter().find(|job| order.changes && job.order.changes && job.done().is_none()) {
             let message = format!("a job is running: {} (by {})", running.order.command, running.order.who);
             return Err(Refusal::conflict(&message, json!({ "job": running.id })));
@@ -120,12 +121,12 @@ impl App {
         let job = self.jobs.register(order)?;
         let (app, of_thread) = (Arc::clone(self), Arc::clone(&job));
         let run = move || {
-            let told = {
+            let report = {
                 let job = Arc::clone(&of_thread);
-                move |Told::Progress(progress)| *locked(&job.progress) = progress
+                move |progress| *locked(&job.progress) = progress
             };
             let is_cancelled = || of_thread.is_cancelled.load(Ordering::SeqCst);
-            let done = app.program.run(&of_thread.order.words, &of_thread.order.who, is_cancelled, told);
+            let done = app.program.run(&of_thread.order.words, &of_thread.order.who, is_cancelled, report);
             let done = done.unwrap_or_else(|cause| Done {
                 code: 1,
                 error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),

@@ -39,8 +39,12 @@ pub(super) async fn run(app: &App, router: Router, address: &str, stop: Arc<Atom
             until(&stop, async {
                 loop {
                     let turn = Arc::clone(&connections).acquire_owned().await;
-                    if let Ok((stream, _)) = listener.accept().await {
-                        tokio::spawn(connection(stream, Peer(None), router.clone(), turn.ok(), Arc::clone(&stop)));
+                    match listener.accept().await {
+                        Ok((stream, _)) => {
+                            let peer = Peer(None);
+                            tokio::spawn(connection(stream, peer, router.clone(), turn.ok(), Arc::clone(&stop)));
+                        }
+                        Err(_) => out_of_descriptors().await,
                     }
                 }
             })
@@ -60,8 +64,7 @@ pub(super) async fn run(app: &App, router: Router, address: &str, stop: Arc<Atom
                             let peer = Peer(Some(peer.ip().to_canonical()));
                             tokio::spawn(connection(stream, peer, router.clone(), turn.ok(), Arc::clone(&stop)));
                         }
-                        // Out of descriptors: those that are there will be closed.
-                        Err(_) => tokio::time::sleep(LOOK).await,
+                        Err(_) => out_of_descriptors().await,
                     }
                 }
             })
@@ -73,26 +76,34 @@ pub(super) async fn run(app: &App, router: Router, address: &str, stop: Arc<Atom
     Ok(())
 }
 
-async fn until(stop: &AtomicBool, accepting: impl Future<Output = ()>) {
-    let stopped = async {
-        while !stop.load(Ordering::SeqCst) {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = stopped => {}
+/// Waits a moment: connections that are there will be closed.
+async fn out_of_descriptors() {
+    tokio::time::sleep(LOOK).await;
+}
+
+async fn stopped(stop: &AtomicBool) {
+    while !stop.load(Ordering::SeqCst) {
+        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Binds a Unix socket that its group may use. One that a server left behind is replaced; one that answers, or a file of
-/// another kind, is an error.
+async fn until(stop: &AtomicBool, accepting: impl Future<Output = ()>) {
+    tokio::select! {
+        () = accepting => {}
+        () = stopped(stop) => {}
+    }
+}
+
+/// Binds a Unix socket that its group may use. One that a server left behind is replaced: nobody accepts on it. One that
+/// answers, or a file of another kind, is an error. Crash after the removal: no socket, and the next start makes one.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_left_behind = match std::fs::symlink_metadata(path) {
-        Ok(found) => {
-            crate::platform::special_file(&found) == Some("a socket")
-                && matches!(UnixStream::connect(path).await, Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused)
+        Ok(found) if crate::platform::special_file(&found) == Some("a socket") => {
+            let answer = UnixStream::connect(path).await;
+            answer.is_err_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
         }
+        Ok(_) => false,
+        // Then binding fails, and says why.
         Err(_) => false,
     };
     if is_left_behind {
@@ -115,14 +126,9 @@ async fn connection(
     server.timer(TokioTimer::new()).header_read_timeout(ARRIVAL).max_buf_size(HEADERS).max_headers(100);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let stopped = async {
-        while !stop.load(Ordering::SeqCst) {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = stopped => connection.as_mut().graceful_shutdown(),
+        () = stopped(&stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

@@ -1,5 +1,5 @@
-//! Which databases of a pattern were reported as gone: `gone/activity-ID.json` in the workspace, one for each pattern of a
-//! host.
+//! Which databases of a pattern were reported as gone: `gone/activity-ID.json` in the workspace, one for each pattern
+//! of a host.
 //!
 //! A cache: without it they are reported once more.
 
@@ -23,11 +23,11 @@ impl Workspace {
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Records the databases of a pattern that are gone and were reported. One that is there again is left out, so that it
-    /// is reported when it goes the next time.
+    /// Records the databases of a pattern that are gone and were reported. One that is there again is left out, so that
+    /// it is reported when it goes the next time.
     ///
-    /// Crash in between: the record before, so that some are reported once more, and a `put-` file that the next cleanup
-    /// of leftovers removes.
+    /// Crash in between: the record before, so that some are reported once more, and a `put-` file that the next
+    /// cleanup of leftovers removes.
     pub fn record_gone(&self, host: &HostLabel, each: &Name, gone: &BTreeSet<Name>) -> io::Result<()> {
         self.create_subfolder(FOLDER)?;
         let path = self.gone_file(host, each);
