@@ -23,8 +23,17 @@ long=(ephemeral:: retention::sealed:: remote_faults:: remote_kills:: remote_host
     run_kills::)
 
 not_tested=$(mktemp)
-trap 'rm -f "$not_tested"' EXIT
+output=$(mktemp)
+trap 'rm -f "$not_tested" "$output"' EXIT
 export HEIRLOOM_NOT_TESTED=$not_tested
+
+# Runs tests with all their output. If some fail, what they said comes once more at the end, which nobody has to search for.
+told() {
+    "$@" 2>&1 | tee "$output" && return
+    echo "# failed:"
+    sed -n '/^---- .* stdout ----$/,/^failures:$/p' "$output" | cut -c -400 | tail -n 100
+    return 1
+}
 
 # Runs a command and prints how long it took.
 step() {
@@ -75,10 +84,10 @@ case "$gear" in
 --fast) step layers layers ;;
 --quick) step tests env "$signals" cargo test --quiet --locked -- "${long[@]/#/--skip=}" ;;
 everything)
-    step tests env "$signals" cargo test --locked --no-fail-fast
+    step tests told env "$signals" cargo test --locked --no-fail-fast
     # Without remote stores: neither tokio nor TLS; the tests of what differs, and of what everything stands on.
     if cargo tree --quiet --locked --no-default-features --edges normal | grep -E ' (tokio|rustls|ring|reqwest|opendal) v'; then exit 1; fi
-    step "tests without remote stores" env "$signals" cargo test --quiet --locked --no-fail-fast --no-default-features \
+    step "tests without remote stores" told env "$signals" cargo test --quiet --locked --no-fail-fast --no-default-features \
         --lib --test cli -- "${long[@]/#/--skip=}" tests:: config copies:: generated:: restore:: rotate:: store
     ;;
 esac
