@@ -44,12 +44,16 @@ impl Scratch {
 
     fn make(folder: &Path, prefix: &str) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // A cleanup can take a folder between its creation and its locking; then the next name is tried.
+        // A cleanup can take a folder between its creation and its locking, also before it has its mode; then the next
+        // name is tried.
         for _ in 0..100 {
             let path = folder.join(format!("{prefix}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
             match make_private_folder(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(folder).is_ok() => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             match own(&path) {
@@ -271,5 +275,25 @@ mod tests {
         let path = living.path().to_owned();
         drop(living);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_cleanup_that_takes_a_new_folder_does_not_fail_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::at(folder.path());
+        let ended = std::sync::atomic::AtomicBool::new(false);
+
+        std::thread::scope(|threads| {
+            for _ in 0..3 {
+                threads.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let _ = remove_ended(candidates(folder.path(), IN_WORKSPACE, FileType::is_dir).unwrap());
+                    }
+                });
+            }
+            let made: io::Result<Vec<()>> = (0..500).map(|_| workspace.scratch().map(drop)).collect();
+            ended.store(true, Ordering::Relaxed);
+            made.unwrap();
+        });
     }
 }
