@@ -66,14 +66,20 @@ dependencies() {
     fi
 }
 
+# Beside the first build: most of it is waiting for the network.
+tools=
 if [ "$gear" != --fast ]; then
-    step "tools of the tests" scripts/install-test-tools.sh
-    if [ -x target/python/bin/python ]; then export HEIRLOOM_TEST_PYTHON=$PWD/target/python/bin/python; fi
+    step "tools of the tests" scripts/install-test-tools.sh &
+    tools=$!
 fi
 
 step format cargo fmt --check
 step lints cargo clippy --quiet --all-targets --locked -- -D warnings
 RUSTDOCFLAGS='-D warnings' step documentation cargo doc --quiet --no-deps --locked
+if [ -n "$tools" ]; then
+    wait "$tools"
+    if [ -x target/python/bin/python ]; then export HEIRLOOM_TEST_PYTHON=$PWD/target/python/bin/python; fi
+fi
 if command -v shellcheck >/dev/null; then
     step scripts shellcheck scripts/*.sh .ci/run
 fi

@@ -86,7 +86,7 @@ fi
 for tool in "${cargo_tools[@]}"; do
     if [ ! -x "target/tools/bin/$tool" ]; then
         echo "installing $tool in target/tools"
-        cargo install --quiet --locked --debug --no-default-features --root target/tools "$tool" 2>/dev/null \
+        CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo install --quiet --locked --debug --no-default-features --root target/tools "$tool" 2>/dev/null \
             || echo "missing $tool (its checks are skipped)" >&2
     fi
 done
