@@ -1,7 +1,7 @@
 //! What can be told about the state of a database without reading it. Pure: no files, no clock.
 //!
-//! Two looks of the same [`State`] mean the same content only if every change between them would show: a write that falls
-//! into the same tick of the clock as the one before it leaves the times of a file as they are. So a look proves
+//! Two looks of the same [`State`] mean the same content only if every change between them would show: a write that
+//! falls into the same tick of the clock as the one before it leaves the times of a file as they are. So a look proves
 //! something only if it is settled: the newest time in it is old enough that any later change gets another one.
 
 use serde::{Deserialize, Serialize};

@@ -58,8 +58,8 @@ pub trait Progress: Sync {
     /// Starts a stage of `total` units and ends the previous one. `subject` is its name for the user (a database, an
     /// archive).
     fn begin(&self, stage: Stage, subject: &str, total: u64);
-    /// Reports that the state of the databases is captured and keeps no writer waiting: nothing that is written from now on
-    /// is part of the backup.
+    /// Reports that the state of the databases is captured and keeps no writer waiting: nothing that is written from
+    /// now on is part of the backup.
     fn captured(&self) {}
     /// Adds to the current stage.
     fn advance(&self, units: u64);

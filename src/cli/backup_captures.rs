@@ -1,7 +1,7 @@
 //! Captures the sets of a round two at a time: while one waits for the disk, the other one is packed.
 //!
-//! Decisions, hooks and output stay with the main thread, in the order of the sets. A thread gets a plan and returns what
-//! became of it, so that a set that fails disturbs no other one. A signal ends both.
+//! Decisions, hooks and output stay with the main thread, in the order of the sets. A thread gets a plan and returns
+//! what became of it, so that a set that fails disturbs no other one. A signal ends both.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -79,8 +79,8 @@ pub(super) fn capture_all(
 /// No job has the bar.
 const FREE: usize = 0;
 
-/// Progress of one of several jobs that share a terminal: the bar shows one of them until it ends, then another one from
-/// its next stage on.
+/// Progress of one of several jobs that share a terminal: the bar shows one of them until it ends, then another one
+/// from its next stage on.
 struct InTurn<'a, P> {
     /// Dropped before the turn ends, so that it does not clear the bar of the next one.
     progress: P,

@@ -196,8 +196,8 @@ impl Round {
         Ok(outcome)
     }
 
-    /// Reports the databases that are gone: once as a warning, which reaches whoever reads the mail of cron, and from then
-    /// on only where results are read.
+    /// Reports the databases that are gone: once as a warning, which reaches whoever reads the mail of cron, and from
+    /// then on only where results are read.
     fn report_gone(
         &mut self,
         each: &EachSettings,

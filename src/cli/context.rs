@@ -188,14 +188,14 @@ impl Context {
         self.stores.create(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
     }
 
-    /// Returns the workspace of the store for the lock of `run`, without a request to the store; `None` if the store was
-    /// not made yet, or its disk is away.
+    /// Returns the workspace of the store for the lock of `run`, without a request to the store; `None` if the store
+    /// was not made yet, or its disk is away.
     pub(super) fn run_workspace(&self) -> Option<Workspace> {
         self.stores.run_workspace(&self.settings.store, &self.scene())
     }
 
-    /// Returns the workspaces whose `run` has jobs with the databases of this command: that of the store in use, and that
-    /// of the main store, which may be away.
+    /// Returns the workspaces whose `run` has jobs with the databases of this command: that of the store in use, and
+    /// that of the main store, which may be away.
     pub(super) fn workspaces_of_runs(&self) -> Vec<Workspace> {
         let mut stores = vec![&self.settings.store];
         stores.extend(Some(&self.main).filter(|main| **main != self.settings.store));

@@ -11,8 +11,8 @@ use crate::text::shell_word;
 // Hidden flags of the jobs of `run`.
 /// It ends when a restore begins.
 pub(super) const GIVE_WAY: &str = "--give-way";
-/// A backup before the start of an application: it prints a line on stderr when the databases are captured, and warns of
-/// those that are old.
+/// A backup before the start of an application: it prints a line on stderr when the databases are captured, and warns
+/// of those that are old.
 pub(super) const REPORT_CAPTURED: &str = "--report-captured";
 /// A backup that makes no archive, and reports which archives hold what the databases hold.
 pub(super) const COMPARE: &str = "--compare";

@@ -15,7 +15,8 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Looks at them. Taken before a backup starts: what is written after that shows a later time, because a process
-    /// takes longer to start than the clock of a file system takes for a step. `is_all` says that there can be no others.
+    /// takes longer to start than the clock of a file system takes for a step. `is_all` says that there can be no
+    /// others.
     pub(super) fn now(chosen: &[Chosen], is_all: bool) -> Self {
         let paths = chosen.iter().flat_map(|set| &set.sources).map(|source| source.path.as_path());
         let stamp = |path: PathBuf| std::fs::metadata(path).ok().map(|found| FileStamp::of(&found));

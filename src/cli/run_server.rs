@@ -54,8 +54,8 @@ impl RunServer {
         }
     }
 
-    /// Ends it: it takes no more work, and a job that goes on for longer than a moment ends with it, as any command that
-    /// is killed.
+    /// Ends it: it takes no more work, and a job that goes on for longer than a moment ends with it, as any command
+    /// that is killed.
     pub(super) fn end(mut self) {
         let Some(job) = &mut self.job else { return };
         job.cancel();

@@ -155,7 +155,8 @@ impl Stores {
         self.state.as_ref().map(|state| workspace(state, &key(location)))
     }
 
-    /// Returns how to open a remote store for its lease, from any thread: without the listing and the workspace of a job.
+    /// Returns how to open a remote store for its lease, from any thread: without the listing and the workspace of a
+    /// job.
     pub(super) fn opener(&self, url: &StoreUrl, scene: &Scene<'_>) -> Opener {
         let location = Location::Remote(url.clone());
         let expected = self.expected(&location, Access::default(), scene);
@@ -165,8 +166,8 @@ impl Stores {
         Opener { url: url.clone(), remote, expected, workspace }
     }
 
-    /// Returns the workspace of a store without a look at either. Nothing of it need exist, and the store may be another
-    /// one than this host used before: only for what a lock in the workspace proves.
+    /// Returns the workspace of a store without a look at either. Nothing of it need exist, and the store may be
+    /// another one than this host used before: only for what a lock in the workspace proves.
     pub(super) fn unseen_workspace(&self, location: &Location) -> Option<Workspace> {
         match location.folder() {
             Some(root) => Some(Workspace::at(LocalStore::private_in(root))),

@@ -52,8 +52,8 @@ pub struct VerifyArgs {
     all: bool,
     /// A part of the store: as many archives as 1/N of them, those that were verified longest ago
     ///
-    /// Once a week with 1/4: every archive that stays is verified once in four weeks. A new archive was read back by its
-    /// backup. When each was verified is in the activity log of the store (`heirloom log`).
+    /// Once a week with 1/4: every archive that stays is verified once in four weeks. A new archive was read back by
+    /// its backup. When each was verified is in the activity log of the store (`heirloom log`).
     #[arg(long, value_name = "1/N", conflicts_with_all = ["archives", "all"])]
     part: Option<Part>,
     /// How thoroughly archives are verified
@@ -104,8 +104,8 @@ struct InStore {
     result: anyhow::Result<Outcome>,
 }
 
-/// Returns the command line that verifies by schedule: a part or all of a local store. A remote one is not read from end
-/// to end: its newest archives are verified.
+/// Returns the command line that verifies by schedule: a part or all of a local store. A remote one is not read from
+/// end to end: its newest archives are verified.
 pub(super) fn by_schedule(settings: &Settings) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     match (&settings.store, settings.schedule.verify_parts.get()) {

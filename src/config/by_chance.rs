@@ -2,8 +2,8 @@
 //!
 //! Settings that run programs, because entering a folder must not run what a file in it says. Receivers of notices that
 //! take a value from a variable or another file, and servers that are sent a key or token of this user, because whoever
-//! wrote the file chose where it is sent. All are honoured from a file that somebody named, or that is in a place of this
-//! user or of root.
+//! wrote the file chose where it is sent. All are honoured from a file that somebody named, or that is in a place of
+//! this user or of root.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -319,8 +319,8 @@ struct MadeOf<'a> {
     recipients: &'a [String],
 }
 
-/// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing, and the state of the
-/// databases that it holds. Nothing else uses these records, so the backup is good without them.
+/// Records a new archive as the newest of its streams, so that `latest` notices if it goes missing, and the state of
+/// the databases that it holds. Nothing else uses these records, so the backup is good without them.
 fn remember(repository: &Repository, packed: &Packed, of: &MadeOf<'_>, vacuumed: bool, reading: &Reading) {
     let kind = packed.metadata.kind;
     // What the store does not take is in the workspace, and `latest` is about the store.

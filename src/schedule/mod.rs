@@ -2,8 +2,8 @@
 //!
 //! Nothing is counted down: each look compares the wall clock with what is in the store, so that a host that slept or a
 //! clock that was set loses no slot and repeats none. Two rules protect the data. A backup dated in the future says
-//! nothing about the present, so one is due. And a clock that goes back by more than [`STEP_BACK`] was wrong before: its
-//! slots count again, because a host whose clock was a year ahead must not wait for a year.
+//! nothing about the present, so one is due. And a clock that goes back by more than [`STEP_BACK`] was wrong before:
+//! its slots count again, because a host whose clock was a year ahead must not wait for a year.
 //!
 //! [`Schedule::due`] answers a look, [`Schedule::next`] says when the next one is worth it, and [`Looks`] is all that a
 //! run remembers between two of them.

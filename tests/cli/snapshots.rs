@@ -461,7 +461,8 @@ fn without_sizes(text: &str) -> String {
 fn every_command_has_its_document_and_its_text_pinned() {
     use clap::CommandFactory as _;
     let pinned = |name: &str| [&DOCUMENTS[..], &TEXTS].iter().all(|cases| cases.iter().any(|case| case.2[0] == name));
-    // The script of a shell is no document, the output of `run` is that of its application, and a token is made of chance.
+    // The script of a shell is no document, the output of `run` is that of its application, and a token is made of
+    // chance.
     let missing: Vec<String> = heirloom::cli::Cli::command()
         .get_subcommands()
         .filter(|command| !command.is_hide_set() && !["completions", "run", "serve"].contains(&command.get_name()))

@@ -393,8 +393,8 @@ fn damaged(
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }
 
-/// Looks up the last clean verify of any archive of the set. `beginning` is that of the whole log; without a log, nothing
-/// is known or reported.
+/// Looks up the last clean verify of any archive of the set. `beginning` is that of the whole log; without a log,
+/// nothing is known or reported.
 fn verified(
     subject: &Subject,
     all: &[&Snapshot],

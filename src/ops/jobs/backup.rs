@@ -149,8 +149,8 @@ pub enum Renewal {
     LookOnly,
 }
 
-/// Returns a record for each database of a plan if a look shows that none changed since its last backup, and the archives
-/// are still in the store. Reads nothing of the databases.
+/// Returns a record for each database of a plan if a look shows that none changed since its last backup, and the
+/// archives are still in the store. Reads nothing of the databases.
 pub fn unchanged(
     plan: &Plan,
     wait: Duration,

@@ -1,8 +1,8 @@
 //! Finds the databases of `each` patterns: those that exist, and those that only the store has.
 //!
 //! A database counts once its file has a header of SQLite. SQLite itself is not opened for that, and the header is read
-//! while this process has no connection to the file, whose locks would be lost with the descriptor. A folder that cannot
-//! be listed is a problem and never looks like a folder without databases.
+//! while this process has no connection to the file, whose locks would be lost with the descriptor. A folder that
+//! cannot be listed is a problem and never looks like a folder without databases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -27,8 +27,8 @@ pub fn depth(configured: Check) -> Depth {
     }
 }
 
-/// Plans the backup before the command. Fails if a database that exists or existed could not be rolled back. `known` are
-/// the archives of the set.
+/// Plans the backup before the command. Fails if a database that exists or existed could not be rolled back. `known`
+/// are the archives of the set.
 pub fn plan(
     chosen: Chosen,
     note: String,

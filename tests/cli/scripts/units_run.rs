@@ -1,4 +1,5 @@
-//! The units with `heirloom run`, started as systemd does: with a socket for messages, and SIGTERM to the first process.
+//! The units with `heirloom run`, started as systemd does: with a socket for messages, and SIGTERM to the first
+//! process.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
