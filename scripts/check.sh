@@ -93,7 +93,9 @@ everything)
     step tests told env "$signals" cargo test --locked --no-fail-fast
     # Without remote stores: neither tokio nor TLS; the tests of what differs, and of what everything stands on.
     if cargo tree --quiet --locked --no-default-features --edges normal | grep -E ' (tokio|rustls|ring|reqwest|opendal) v'; then exit 1; fi
-    step "tests without remote stores" told env "$signals" cargo test --quiet --locked --no-fail-fast --no-default-features \
+    # Few tests: a build without optimization is faster in all.
+    step "tests without remote stores" told env "$signals" CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+        cargo test --quiet --locked --no-fail-fast --no-default-features \
         --lib --test cli -- "${long[@]/#/--skip=}" tests:: config copies:: generated:: restore:: rotate:: store
     ;;
 esac
