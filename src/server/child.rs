@@ -7,14 +7,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::answer::Refusal;
 use crate::platform::child::Group;
 use crate::platform::supervise::{Start, Supervised};
 
 /// How long a document may take.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(120);
 /// How long a job may take to end after it was asked to.
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How often a child is looked at.
@@ -36,14 +37,21 @@ pub(super) struct Program {
 pub(super) struct Done {
     /// Its exit code; 128+N if signal N ended it.
     pub(super) code: u8,
-    /// The document that it printed.
-    pub(super) document: Option<Value>,
-    /// What it printed instead of a document.
-    pub(super) text: String,
+    /// What it printed.
+    pub(super) printed: Bytes,
+    /// Whether that is a document.
+    pub(super) is_document: bool,
     /// Its error object.
     pub(super) error: Option<Value>,
     /// What else it printed.
     pub(super) warnings: Vec<String>,
+}
+
+impl Done {
+    /// Reads the document that it printed.
+    pub(super) fn document(&self) -> Option<Value> {
+        serde_json::from_slice(&self.printed).ok()
+    }
 }
 
 impl Program {
@@ -114,28 +122,10 @@ impl Program {
         // A program that it left behind may hold the pipes.
         let mut done = lines.recv_timeout(KILL_AFTER).unwrap_or_default();
         let printed = document.recv_timeout(KILL_AFTER).unwrap_or_default();
-        done.document = serde_json::from_slice(&printed).ok();
-        if done.document.is_none() {
-            done.text = String::from_utf8_lossy(&printed).into_owned();
-        }
+        // A list of thousands of archives is long: it stays text until it is known what is needed of it.
+        done.is_document = serde_json::from_slice::<IgnoredAny>(&printed).is_ok();
+        done.printed = printed.into();
         done.code = ended.exit_code();
         Ok(done)
-    }
-}
-
-impl super::App {
-    /// Returns the document that a command prints.
-    pub(super) async fn document(self: &std::sync::Arc<Self>, words: &[&str], who: &str) -> Result<Value, Refusal> {
-        let done = self.run(words.iter().map(|&word| word.to_owned()).collect(), who).await?;
-        done.document.ok_or_else(|| Refusal::of(done.code, done.error))
-    }
-
-    /// Runs a command that ends soon.
-    pub(super) async fn run(self: &std::sync::Arc<Self>, words: Vec<String>, who: &str) -> Result<Done, Refusal> {
-        let _turn = self.readers.acquire().await.map_err(|_| Refusal::stopping())?;
-        let (app, who, begun) = (std::sync::Arc::clone(self), who.to_owned(), Instant::now());
-        let run = move || app.program.run(&words, &who, || begun.elapsed() > LONGEST, |_| {});
-        let done = tokio::task::spawn_blocking(run).await.map_err(|_| Refusal::stopping())?;
-        done.map_err(|cause| Refusal::internal(&format!("cannot start a process: {cause}")))
     }
 }

@@ -8,8 +8,10 @@ mod access;
 mod answer;
 mod api;
 mod child;
+mod documents;
 mod download;
 mod jobs;
+mod lean;
 mod legacy;
 mod listen;
 mod pages;
@@ -28,14 +30,13 @@ use crate::serving::{Ask, Serving};
 use crate::store::ReadAt;
 use access::Guard;
 use child::Program;
+use documents::Documents;
 use jobs::Jobs;
 use session::Sessions;
 
 /// An archive that a download reads.
 pub type Opened = Arc<dyn ReadAt>;
 
-/// How many documents are read at the same time: each is a process.
-const READERS: usize = 4;
 /// How many backups are downloaded at the same time.
 const DOWNLOADS: usize = 2;
 
@@ -47,7 +48,7 @@ struct App {
     sessions: Sessions,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
-    readers: Semaphore,
+    documents: Documents,
     downloads: Arc<Semaphore>,
 }
 
@@ -69,7 +70,7 @@ pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
         sessions: Sessions::new(&settings),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
-        readers: Semaphore::new(READERS),
+        documents: Documents::default(),
         downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         settings,
     });

@@ -18,8 +18,11 @@ use serde_json::Value;
 
 use super::access::Who;
 use super::answer::Refusal;
+use super::child::Done;
+use super::documents::{NOW, RECENT};
 use super::jobs::Order;
-use super::pages::{self, Page};
+use super::lean::{Archive, List, lean};
+use super::pages::{self, Page, Shelf};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
@@ -27,7 +30,7 @@ use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
 
-/// How many archives and entries a view has.
+/// How many entries the view of the log has.
 const MOST: usize = 500;
 
 type Shared = State<Arc<App>>;
@@ -43,7 +46,8 @@ impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let text = |name: &str| self.refusal.error.get(name).and_then(Value::as_str);
         let (status, message) = (self.refusal.status, text("message").unwrap_or("it failed"));
-        (status, Html(pages::error(None, &self.base, status.as_u16(), message, text("hint")))).into_response()
+        let page = pages::error(None, &self.base, status.as_u16(), message, text("hint"));
+        (status, self.refusal.headers(), Html(page)).into_response()
     }
 }
 
@@ -106,8 +110,24 @@ impl Visitor {
         Ok(form)
     }
 
+    /// Returns a document to look at, as text.
+    async fn look(&self, app: &Arc<App>, words: &[&str]) -> Result<Arc<Done>, Trouble> {
+        app.document(words, &self.who.text, RECENT).await.map_err(|refusal| self.trouble(refusal))
+    }
+
+    /// Returns a document to look at.
     async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
-        app.document(words, &self.who.text).await.map_err(|refusal| self.trouble(refusal))
+        Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
+    }
+
+    /// Returns a document of which only some fields of its archives are shown.
+    async fn lean(&self, app: &Arc<App>, words: &[&str], fields: &[&str]) -> Result<Value, Trouble> {
+        Ok(lean(&self.look(app, words).await?.printed, fields).unwrap_or(Value::Null))
+    }
+
+    /// Returns a plan to decide on. It is never shared, and never older than the request.
+    async fn plan(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
+        app.plan(words, &self.who.text).await.map_err(|refusal| self.trouble(refusal))
     }
 
     /// Starts a job and shows it.
@@ -208,9 +228,13 @@ pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
         visitor.document(&app, &["status"]),
         visitor.document(&app, &["health"]),
         visitor.document(&app, &["schedule"]),
-        visitor.document(&app, &["list"]),
-        visitor.document(&app, &["rotate", "--dry-run"]),
+        visitor.lean(&app, &["list"], &["archive", "set", "created_at", "bytes", "damaged"]),
+        visitor.lean(&app, &["rotate", "--dry-run"], &["archive"]),
     );
+    let all = [&status, &health, &schedule, &list, &rotation];
+    if let Some(trouble) = all.into_iter().find_map(|one| one.as_ref().err().filter(|one| one.refusal.is_overload())) {
+        return Err(Trouble { base: trouble.base.clone(), refusal: trouble.refusal.clone() });
+    }
     // What cannot be read is shown as not known, and `health` says why.
     let or_nothing = |document: Result<Value, Trouble>| document.unwrap_or(Value::Null);
     let (status, health, schedule) = (or_nothing(status), or_nothing(health), or_nothing(schedule));
@@ -223,21 +247,16 @@ pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
 struct Filter {
     set: Option<String>,
     kind: Option<String>,
+    before: Option<String>,
 }
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
-    let mut list = visitor.document(&app, &["list"]).await?;
-    let mut notice = None;
-    if let Some(archives) = list["archives"].as_array_mut() {
-        let wanted = |field: &str, wanted: &Option<String>, archive: &Value| {
-            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || archive[field] == wanted)
-        };
-        archives.retain(|one| wanted("set", &filter.set, one) && wanted("kind", &filter.kind, one));
-        notice = (archives.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", archives.len()));
-        archives.truncate(MOST);
-    }
-    let page = visitor.page(notice.as_deref());
-    Ok(Html(pages::backups(&page, &list, filter.set.as_deref(), filter.kind.as_deref())).into_response())
+    let done = visitor.look(&app, &["list"]).await?;
+    let list = List::read(&done.printed).ok_or_else(|| visitor.trouble(Refusal::internal("the list cannot be read")))?;
+    let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
+    let (shelf, shown) = Shelf::choose(&list.archives, set, kind, before);
+    let shown = shown.into_iter().map(Archive::value).collect();
+    Ok(Html(pages::backups(&visitor.page(None), &list.with(shown), &shelf)).into_response())
 }
 
 async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
@@ -256,12 +275,14 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
     let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    let list = visitor.document(&app, &["list"]).await?;
-    let archives = list["archives"].as_array().map_or(&[][..], |all| &all[..]);
-    let of_set = archives.iter().filter(|one| one["set"] == show["set"]);
-    let before = of_set.skip_while(|one| one["archive"] != show["archive"]).nth(1);
-    let before = match before.and_then(|one| one["archive"].as_str()) {
-        Some(before) => visitor.document(&app, &["show", before]).await.ok(),
+    let list = visitor.look(&app, &["list"]).await?;
+    let before = List::read(&list.printed).and_then(|list| {
+        let of_set = list.archives.iter().filter(|one| one.set.as_deref() == show["set"].as_str());
+        let before = of_set.skip_while(|one| show["archive"] != one.archive.as_ref()).nth(1);
+        before.map(|one| one.archive.clone().into_owned())
+    });
+    let before = match before {
+        Some(before) => visitor.document(&app, &["show", &before]).await.ok(),
         None => None,
     };
     Ok(Html(pages::backup(&visitor.page(None), &show, before.as_ref())).into_response())
@@ -310,7 +331,7 @@ async fn unpin(
 async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> View {
     visitor.form(app, headers, body)?;
     let name = visitor.archive(name)?;
-    visitor.document(app, &[command, name.as_str()]).await?;
+    app.mark(command, &name, &visitor.who.text).await.map_err(|refusal| visitor.trouble(refusal))?;
     Ok(visitor.to(&format!("/backups/{}", percent(name.as_str()))))
 }
 
@@ -321,7 +342,7 @@ fn percent(name: &str) -> String {
 
 async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
-    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
     let show = visitor.document(&app, &["show", name.as_str()]).await?;
     Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), None)).into_response())
 }
@@ -335,7 +356,7 @@ async fn delete(
 ) -> View {
     let form = visitor.form(&app, &headers, &body)?;
     let name = visitor.archive(&name)?;
-    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         let show = visitor.document(&app, &["show", name.as_str()]).await?;
         let why = Some("what would be deleted has changed since");
@@ -371,7 +392,7 @@ impl Restoring {
             words.extend(["--only".to_owned(), database.to_string()]);
         }
         let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
-        let mut plan = visitor.document(app, &planned).await?;
+        let mut plan = visitor.plan(app, &planned).await?;
         let show = visitor.document(app, &["show", name.as_str()]).await?;
         plan["set"] = show["set"].clone();
         Ok(Self { name, databases, plan, words })
@@ -414,13 +435,13 @@ async fn restore(
 }
 
 async fn ask_rotate(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
     Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
 }
 
 async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
     let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         return Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
     }
@@ -428,13 +449,13 @@ async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 }
 
 async fn ask_undo(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
     Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
 }
 
 async fn undo(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
     let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         return Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
     }
@@ -454,7 +475,9 @@ async fn cancel(State(app): Shared, visitor: Visitor, Path(id): Path<String>, he
 }
 
 async fn log(State(app): Shared, visitor: Visitor) -> View {
-    let mut log = visitor.document(&app, &["log"]).await?;
+    // With what was logged by this server a moment ago.
+    let log = app.document(&["log"], &visitor.who.text, NOW).await.map_err(|refusal| visitor.trouble(refusal))?;
+    let mut log = log.document().unwrap_or(Value::Null);
     let mut notice = None;
     if let Some(activities) = log["activities"].as_array_mut() {
         notice = (activities.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", activities.len()));
