@@ -1,13 +1,19 @@
 //! Errors as responses, and the headers that every response carries.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
 use serde_json::{Value, json};
 
 use super::child::Done;
+use super::lean::Text;
 
 /// Why a request is refused: the error object of the command line, and the status that fits.
 #[derive(Debug, Clone)]
@@ -100,9 +106,25 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Answers with what a child printed.
+pub(super) fn text(kind: &'static str, text: &Text) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, text.bytes().to_string())];
+    (headers, Body::from_stream(Parts(text.clone().parts()))).into_response()
+}
+
+struct Parts<I>(I);
+
+impl<I: Iterator<Item = Bytes> + Unpin> Stream for Parts<I> {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+}
+
 /// Answers with the document of a child as it is.
 pub(super) fn printed(done: Arc<Done>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Arc::unwrap_or_clone(done).printed).into_response()
+    text("application/json", &done.printed)
 }
 
 /// The headers of every response. No style and no script but our own, no frame around it, nothing kept in a cache.

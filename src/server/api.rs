@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access::Who;
-use super::answer::{Refusal, printed};
+use super::answer::{Refusal, printed, text};
 use super::child::PROMETHEUS;
 use super::documents::NOW;
 use super::jobs::{Job, Order};
-use super::lean::{Archive, List};
+use super::lean::Archive;
 use super::plan::digest;
 use super::request::{Admin, Asked, Viewer, archive, read, set_name};
 use super::{App, download};
@@ -65,14 +65,14 @@ pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Asked(page)
         words.extend(["--set", set.as_str()]);
     }
     let done = app.document(&words, &who.text, NOW).await?;
-    let Some(list) = List::read(&done.printed) else { return Err(Refusal::internal("the list cannot be read")) };
-    let all = &list.archives;
-    let start = page.before.as_ref().map_or(Some(0), |before| Some(all.iter().position(|one| one.archive == *before)? + 1));
+    let all = done.printed.archives().ok_or_else(|| Refusal::internal("the list cannot be read"))?;
+    let start =
+        page.before.as_ref().map_or(Some(0), |before| Some(all.iter().position(|one| one.archive == *before)? + 1));
     let start = start.unwrap_or(all.len());
     let end = all.len().min(start.saturating_add(limit));
-    let next = (start < end && end < all.len()).then(|| all[end - 1].archive.clone().into_owned());
-    let archives = all[start..end].iter().map(Archive::value).collect();
-    let mut document = list.with(archives);
+    let next = (start < end && end < all.len()).then(|| all[end - 1].archive.clone());
+    let shown: Vec<&Archive> = all[start..end].iter().collect();
+    let mut document = done.printed.with(&shown).unwrap_or_default();
     document["next"] = next.into();
     Ok(Json(document).into_response())
 }
@@ -202,9 +202,8 @@ async fn two_steps(
     who: Who,
     wait: &Wait,
 ) -> Answer {
-    let planned = [&words[..], &["--dry-run".to_owned()]].concat();
-    let done = app.run(planned, &who.text).await?;
-    let Some(plan) = done.document() else { return Err(Refusal::of(done.code, done.error.clone())) };
+    let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
+    let (plan, done) = app.plan(&planned, &who.text).await?;
     let now = digest(&plan);
     let answer = json!({ "plan": now, "document": plan, "warnings": done.warnings });
     match (&steps.plan, steps.dry_run) {
@@ -253,11 +252,11 @@ pub(super) async fn metrics(State(app): Shared, request: Request) -> Answer {
         false => app.allow(&request.into_parts().0, Role::Viewer)?.text,
     };
     let done = app.output(&["health", PROMETHEUS], &who, NOW).await?;
-    if done.printed.is_empty() {
+    if done.printed.bytes() == 0 {
         return Err(Refusal::of(done.code, done.error.clone()));
     }
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], done.printed.clone()).into_response())
+    Ok(text(kind, &done.printed))
 }
 
 pub(super) async fn readyz(State(app): Shared) -> Response {

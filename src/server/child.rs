@@ -1,21 +1,18 @@
 //! This program as a child process: documents, and jobs with progress.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::lean::Text;
 use crate::platform::child::Group;
 use crate::platform::supervise::{Start, Supervised};
 
-/// How long a document may take.
-pub(super) const LONGEST: Duration = Duration::from_secs(120);
 /// How long a job may take to end after it was asked to.
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How often a child is looked at.
@@ -38,7 +35,7 @@ pub(super) struct Done {
     /// Its exit code; 128+N if signal N ended it.
     pub(super) code: u8,
     /// What it printed.
-    pub(super) printed: Bytes,
+    pub(super) printed: Text,
     /// Whether that is a document.
     pub(super) is_document: bool,
     /// Its error object.
@@ -50,7 +47,7 @@ pub(super) struct Done {
 impl Done {
     /// Reads the document that it printed.
     pub(super) fn document(&self) -> Option<Value> {
-        serde_json::from_slice(&self.printed).ok()
+        self.printed.value()
     }
 }
 
@@ -80,12 +77,10 @@ impl Program {
             read: true,
         };
         let mut process = Supervised::start(&start)?;
-        let Some((mut stdout, stderr)) = process.output() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
+        let Some((stdout, stderr)) = process.output() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
         let (sender, document) = mpsc::channel();
         thread::Builder::new().spawn(move || {
-            let mut text = Vec::new();
-            let _ = stdout.read_to_end(&mut text);
-            let _ = sender.send(text);
+            let _ = sender.send(Text::read(stdout));
         })?;
         let (sender, lines) = mpsc::channel();
         thread::Builder::new().spawn(move || {
@@ -122,9 +117,9 @@ impl Program {
         // A program that it left behind may hold the pipes.
         let mut done = lines.recv_timeout(KILL_AFTER).unwrap_or_default();
         let printed = document.recv_timeout(KILL_AFTER).unwrap_or_default();
-        // A list of thousands of archives is long: it stays text until it is known what is needed of it.
-        done.is_document = serde_json::from_slice::<IgnoredAny>(&printed).is_ok();
-        done.printed = printed.into();
+        // A child that was killed may have printed a part.
+        done.is_document = ended.exit_code() < 128 && printed.is_object();
+        done.printed = printed;
         done.code = ended.exit_code();
         Ok(done)
     }

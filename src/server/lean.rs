@@ -1,108 +1,238 @@
 //! Takes out of a long document what a view or an answer needs. As values, the list of 10,000 archives would take ten
-//! times the memory of its text.
+//! times the memory of its text, so the text stays in parts as they came, and is read through.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Read};
 
+use axum::body::Bytes;
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_json::value::RawValue;
 
+/// How long a part is, in bytes. Small enough that the allocator gives its memory back.
+const PART: usize = 64 << 10;
 /// The lists of archives in documents.
 const LISTS: [&str; 3] = ["archives", "keep", "remove"];
 
-/// Reads a document, and of the archives in its lists only these fields.
-pub(super) fn lean(text: &[u8], fields: &[&str]) -> Option<Value> {
-    value(serde_json::from_slice(text).ok()?, "", fields).ok()
-}
+/// What a child printed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Text(Vec<Bytes>);
 
-fn value(raw: &RawValue, name: &str, fields: &[&str]) -> serde_json::Result<Value> {
-    let text = raw.get();
-    if text.starts_with('{') {
-        let all: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(text)?;
-        let all = all.into_iter().map(|(name, part)| Ok((name.clone().into_owned(), value(part, &name, fields)?)));
-        all.collect::<serde_json::Result<_>>().map(Value::Object)
-    } else if text.starts_with('[') && LISTS.contains(&name) {
-        let archives: Vec<&RawValue> = serde_json::from_str(text)?;
-        archives.into_iter().map(|archive| few(archive, fields)).collect::<serde_json::Result<_>>().map(Value::Array)
-    } else if text.starts_with('[') {
-        let all: Vec<&RawValue> = serde_json::from_str(text)?;
-        all.into_iter().map(|part| value(part, "", fields)).collect::<serde_json::Result<_>>().map(Value::Array)
-    } else {
-        serde_json::from_str(text)
+impl Text {
+    /// Reads to the end, or to an error.
+    pub(super) fn read(mut source: impl Read) -> Self {
+        let mut parts = Vec::new();
+        loop {
+            let mut part = Vec::new();
+            let read = source.by_ref().take(PART as u64).read_to_end(&mut part);
+            let is_last = part.is_empty() || read.is_err();
+            parts.push(part.into());
+            if is_last {
+                return Self(parts);
+            }
+        }
+    }
+
+    /// Returns whether it can be a document: all of an object.
+    pub(super) fn is_object(&self) -> bool {
+        let whole = |part: &Bytes| !part.trim_ascii().is_empty();
+        let (first, last) = (self.0.iter().find(|part| whole(part)), self.0.iter().rfind(|part| whole(part)));
+        first.is_some_and(|part| part.trim_ascii().starts_with(b"{"))
+            && last.is_some_and(|part| part.trim_ascii().ends_with(b"}"))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    pub(super) fn parts(self) -> impl Iterator<Item = Bytes> + Send + Unpin + 'static {
+        self.0.into_iter()
+    }
+
+    /// Reads all of it as a document.
+    pub(super) fn value(&self) -> Option<Value> {
+        serde_json::from_reader(self.reader()).ok()
+    }
+
+    /// Reads it as a document, and of the archives in its lists only these fields.
+    pub(super) fn lean(&self, fields: &[&str]) -> Option<Value> {
+        self.only(Keep::Fields(fields))
+    }
+
+    /// Reads it as a document with these archives alone.
+    pub(super) fn with(&self, archives: &[&Archive]) -> Option<Value> {
+        self.only(Keep::Archives(&archives.iter().map(|one| one.archive.as_str()).collect()))
+    }
+
+    /// Returns the archives of a list, of all stores.
+    pub(super) fn archives(&self) -> Option<Vec<Archive>> {
+        let list: List = serde_json::from_reader(self.reader()).ok()?;
+        let of_stores = list.stores.into_iter().flat_map(|store| store.archives);
+        Some(list.archives.into_iter().chain(of_stores).collect())
+    }
+
+    fn only(&self, keep: Keep) -> Option<Value> {
+        Lean { keep, is_list: false }.deserialize(&mut serde_json::Deserializer::from_reader(self.reader())).ok()
+    }
+
+    fn reader(&self) -> impl Read {
+        Reader { parts: &self.0, at: 0 }
     }
 }
 
-fn few(archive: &RawValue, fields: &[&str]) -> serde_json::Result<Value> {
-    let mut few: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(archive.get())?;
-    few.retain(|name, _| fields.contains(&name.as_ref()));
-    let few = few.into_iter().map(|(name, part)| Ok((name.into_owned(), serde_json::from_str(part.get())?)));
-    few.collect::<serde_json::Result<_>>().map(Value::Object)
+struct Reader<'a> {
+    parts: &'a [Bytes],
+    at: usize,
 }
 
-/// The document of `list`. Its archives stay text.
-pub(super) struct List<'a> {
-    /// The archives of all stores, in their order.
-    pub(super) archives: Vec<Archive<'a>>,
-    /// Everything else.
-    rest: Value,
-    /// Whether it holds archives, or could.
-    is_listed: bool,
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(part) = self.parts.first() {
+            let rest = &part[self.at..];
+            if !rest.is_empty() {
+                let count = rest.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&rest[..count]);
+                self.at += count;
+                return Ok(count);
+            }
+            (self.parts, self.at) = (&self.parts[1..], 0);
+        }
+        Ok(0)
+    }
 }
 
-/// What is looked at in each archive.
 #[derive(Deserialize)]
-pub(super) struct Archive<'a> {
-    #[serde(borrow)]
-    pub(super) archive: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) set: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) kind: Option<Cow<'a, str>>,
-    #[serde(skip)]
-    text: &'a str,
+struct List {
+    #[serde(default)]
+    archives: Vec<Archive>,
+    #[serde(default)]
+    stores: Vec<List>,
 }
 
-impl Archive<'_> {
-    /// Returns all that the list has about it.
-    pub(super) fn value(&self) -> Value {
-        serde_json::from_str(self.text).unwrap_or(Value::Null)
+/// What is looked at in each archive of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Archive {
+    pub(super) archive: String,
+    pub(super) set: Option<String>,
+    pub(super) kind: Option<String>,
+}
+
+/// What stays of lists of archives.
+#[derive(Clone, Copy)]
+enum Keep<'a> {
+    Fields(&'a [&'a str]),
+    Archives(&'a BTreeSet<&'a str>),
+}
+
+#[derive(Clone, Copy)]
+struct Lean<'a> {
+    keep: Keep<'a>,
+    is_list: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Lean<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+        source.deserialize_any(self)
     }
 }
 
-impl<'a> List<'a> {
-    /// Reads a list.
-    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
-        let mut top: BTreeMap<&str, &'a RawValue> = serde_json::from_slice(text).ok()?;
-        let is_listed = top.contains_key("archives") || top.contains_key("stores");
-        let mut found: Vec<&'a RawValue> = top.remove("archives").map_or_else(Vec::new, of);
-        let stores: Vec<BTreeMap<&str, &'a RawValue>> = top.get("stores").map_or_else(Vec::new, |raw| of(raw));
-        found.extend(stores.into_iter().filter_map(|mut store| store.remove("archives")).flat_map(of::<&'a RawValue>));
-        let archives = found.into_iter().map(|raw| {
-            let archive = serde_json::from_str::<Archive>(raw.get());
-            archive.map(|archive| Archive { text: raw.get(), ..archive })
-        });
-        let archives = archives.collect::<serde_json::Result<_>>().ok()?;
-        let rest = top.into_iter().map(|(name, part)| Ok((name.to_owned(), value(part, name, &[])?)));
-        let mut rest: Map<String, Value> = rest.collect::<serde_json::Result<_>>().ok()?;
-        for store in rest.get_mut("stores").and_then(Value::as_array_mut).into_iter().flatten() {
-            // They stand above.
-            store.as_object_mut()?.remove("archives");
+impl<'de> Visitor<'de> for Lean<'_> {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        match self.keep {
+            Keep::Archives(names) if self.is_list => {
+                while let Some(archive) = source.next_element::<Value>()? {
+                    if archive["archive"].as_str().is_some_and(|name| names.contains(name)) {
+                        all.push(archive);
+                    }
+                }
+            }
+            Keep::Fields(fields) if self.is_list => {
+                while let Some(archive) = source.next_element_seed(Few(fields))? {
+                    all.push(archive);
+                }
+            }
+            _ => {
+                while let Some(value) = source.next_element_seed(self)? {
+                    all.push(value);
+                }
+            }
         }
-        Some(Self { archives, rest: Value::Object(rest), is_listed })
+        Ok(all.into())
     }
 
-    /// Returns the document with these archives alone.
-    pub(super) fn with(mut self, archives: Vec<Value>) -> Value {
-        if self.is_listed {
-            self.rest["archives"] = Value::Array(archives);
+    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = source.next_key::<String>()? {
+            let is_list = LISTS.contains(&name.as_str());
+            all.insert(name, source.next_value_seed(Lean { is_list, ..self })?);
         }
-        self.rest
+        Ok(all.into())
     }
 }
 
-fn of<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Vec<T> {
-    serde_json::from_str(raw.get()).unwrap_or_default()
+/// Reads an object, and of it only these fields.
+struct Few<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Few<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
+        source.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Few<'_> {
+    type Value = Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("an archive")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = source.next_key::<String>()? {
+            if self.0.contains(&name.as_str()) {
+                all.insert(name, source.next_value()?);
+            } else {
+                source.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(all.into())
+    }
 }
 
 #[cfg(test)]
@@ -111,29 +241,55 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_document_keeps_everything_but_the_other_fields_of_archives() {
-        let archive = |name: &str| json!({"archive": name, "set": "s\u{e9}\"", "bytes": 5, "databases": [{"name": "a"}]});
-        let of = |archives: Value| json!({"archives": archives, "foreign": [{"file": "x", "bytes": 1}], "store": "/b"});
-        let whole = json!({"stores": [of(json!([archive("a\n"), archive("b")])), of(json!([]))], "remove": null});
-        let few = |name: &str| json!({"archive": name, "set": "s\u{e9}\""});
-        let expected = json!({"stores": [of(json!([few("a\n"), few("b")])), of(json!([]))], "remove": null});
-        assert_eq!(lean(whole.to_string().as_bytes(), &["archive", "set"]), Some(expected));
-        assert_eq!(lean(b"none", &[]), None);
+    fn text(value: &Value) -> Text {
+        Text::read(format!("{value:#}\n").as_bytes())
+    }
+
+    fn archive(number: usize) -> Value {
+        let databases = json!([{"name": "a\n", "rows": -1}]);
+        json!({"archive": format!("a{number}"), "set": "s\u{e9}\"", "kind": null, "bytes": 1.5, "databases": databases})
+    }
+
+    fn list(count: usize) -> Value {
+        let archives: Vec<Value> = (0..count).map(archive).collect();
+        json!({"archives": archives, "foreign": [{"file": "x", "bytes": 1}], "store": "/b", "none": null, "yes": true})
     }
 
     #[test]
-    fn the_archives_of_a_list_stay_whole() {
-        let archive = |name: &str| json!({"archive": name, "set": null, "kind": "manual", "databases": [{"name": "a\n"}]});
-        let text = json!({"archives": [archive("a"), archive("b\\")], "foreign": [], "store": "/b"}).to_string();
-        let list = List::read(text.as_bytes()).unwrap();
-        let names: Vec<String> = list.archives.iter().map(|archive| archive.archive.to_string()).collect();
-        assert_eq!(names, ["a", "b\\"]);
-        let last = list.archives.last().unwrap().value();
-        assert_eq!(last, archive("b\\"));
-        let of_stores = json!({"stores": [{"archives": [archive("c")], "foreign": [1]}, {"foreign": []}]}).to_string();
-        let list = List::read(of_stores.as_bytes()).unwrap();
-        assert_eq!((list.archives.len(), list.rest["stores"][0]["foreign"][0].as_u64()), (1, Some(1)));
-        assert!(List::read(b"[]").is_none());
+    fn a_document_keeps_everything_but_the_other_fields_of_archives() {
+        let mut few = list(2000);
+        for archive in few["archives"].as_array_mut().unwrap() {
+            archive.as_object_mut().unwrap().retain(|name, _| name == "archive" || name == "bytes");
+        }
+        let whole = text(&list(2000));
+        assert!(whole.0.len() > 3, "the text comes in several parts");
+        assert_eq!(whole.lean(&["archive", "bytes"]), Some(few.clone()));
+        assert_eq!(whole.value(), Some(list(2000)));
+        let of_stores = text(&json!({"stores": [list(2000), list(0)], "remove": []}));
+        assert_eq!(of_stores.lean(&["archive", "bytes"]).unwrap()["stores"][0], few);
+    }
+
+    #[test]
+    fn chosen_archives_stay_whole() {
+        let whole = text(&json!({"stores": [list(3), {"archives": [archive(7)]}]}));
+        let archives = whole.archives().unwrap();
+        assert_eq!(archives.iter().map(|one| one.archive.as_str()).collect::<Vec<_>>(), ["a0", "a1", "a2", "a7"]);
+        let chosen = whole.with(&[&archives[1], &archives[3]]).unwrap();
+        assert_eq!(chosen["stores"][0]["archives"], json!([archive(1)]));
+        assert_eq!(chosen["stores"][1]["archives"], json!([archive(7)]));
+        assert_eq!(chosen["stores"][0]["foreign"], list(0)["foreign"]);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_document() {
+        let whole = list(2000).to_string();
+        for cut in [0, 1, PART, whole.len() - 1] {
+            let part = Text::read(&whole.as_bytes()[..cut]);
+            assert!(part.value().is_none() && part.lean(&[]).is_none() && part.archives().is_none());
+            assert_eq!(part.bytes(), cut);
+        }
+        assert!(!Text::read(&whole.as_bytes()[..whole.len() - 1]).is_object());
+        assert!(text(&list(2000)).is_object() && text(&json!({})).is_object());
+        assert!(!Text::read(&b"# HELP x\n"[..]).is_object() && !Text::default().is_object());
     }
 }

@@ -20,6 +20,7 @@ mod request;
 mod routes;
 mod session;
 mod site;
+mod views;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use child::Program;
 use documents::Documents;
 use jobs::Jobs;
 use session::Sessions;
+use views::Views;
 
 /// An archive that a download reads.
 pub type Opened = Arc<dyn ReadAt>;
@@ -49,6 +51,7 @@ struct App {
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
     documents: Documents,
+    views: Views,
     downloads: Arc<Semaphore>,
 }
 
@@ -71,6 +74,7 @@ pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
         documents: Documents::default(),
+        views: Views::start()?,
         downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         settings,
     });

@@ -21,7 +21,6 @@ use super::answer::Refusal;
 use super::child::Done;
 use super::documents::{NOW, RECENT};
 use super::jobs::Order;
-use super::lean::{Archive, List, lean};
 use super::pages::{self, Page, Shelf};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
@@ -120,14 +119,10 @@ impl Visitor {
         Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
     }
 
-    /// Returns a document of which only some fields of its archives are shown.
-    async fn lean(&self, app: &Arc<App>, words: &[&str], fields: &[&str]) -> Result<Value, Trouble> {
-        Ok(lean(&self.look(app, words).await?.printed, fields).unwrap_or(Value::Null))
-    }
-
     /// Returns a plan to decide on. It is never shared, and never older than the request.
     async fn plan(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
-        app.plan(words, &self.who.text).await.map_err(|refusal| self.trouble(refusal))
+        let planned = app.plan(words, &self.who.text).await;
+        planned.map(|(plan, _)| plan).map_err(|refusal| self.trouble(refusal))
     }
 
     /// Starts a job and shows it.
@@ -225,22 +220,28 @@ async fn leave(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: B
 
 pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
     let (status, health, schedule, list, rotation) = tokio::join!(
-        visitor.document(&app, &["status"]),
-        visitor.document(&app, &["health"]),
-        visitor.document(&app, &["schedule"]),
-        visitor.lean(&app, &["list"], &["archive", "set", "created_at", "bytes", "damaged"]),
-        visitor.lean(&app, &["rotate", "--dry-run"], &["archive"]),
+        visitor.look(&app, &["status"]),
+        visitor.look(&app, &["health"]),
+        visitor.look(&app, &["schedule"]),
+        visitor.look(&app, &["list"]),
+        visitor.look(&app, &["rotate", "--dry-run"]),
     );
-    let all = [&status, &health, &schedule, &list, &rotation];
-    if let Some(trouble) = all.into_iter().find_map(|one| one.as_ref().err().filter(|one| one.refusal.is_overload())) {
-        return Err(Trouble { base: trouble.base.clone(), refusal: trouble.refusal.clone() });
-    }
     // What cannot be read is shown as not known, and `health` says why.
-    let or_nothing = |document: Result<Value, Trouble>| document.unwrap_or(Value::Null);
-    let (status, health, schedule) = (or_nothing(status), or_nothing(health), or_nothing(schedule));
-    let page = visitor.page(None);
-    let text = pages::overview(&page, &status, &health, &schedule, &or_nothing(list), rotation.ok().as_ref());
-    Ok(Html(text).into_response())
+    let known = |document: Result<Arc<Done>, Trouble>| match document {
+        Err(trouble) if trouble.refusal.is_overload() => Err(trouble),
+        document => Ok(document.ok()),
+    };
+    let (status, health, schedule) = (known(status)?, known(health)?, known(schedule)?);
+    let (list, rotation) = (known(list)?, known(rotation)?);
+    let base = visitor.base.clone();
+    let made = app.views.make(move || {
+        let value = |done: Option<Arc<Done>>| done.and_then(|done| done.document()).unwrap_or(Value::Null);
+        let list = list.and_then(|done| done.printed.lean(&["archive", "set", "created_at", "bytes", "damaged"]));
+        let rotation = rotation.and_then(|done| done.printed.lean(&["archive"]));
+        let (status, health, schedule) = (value(status), value(health), value(schedule));
+        pages::overview(&visitor.page(None), &status, &health, &schedule, &list.unwrap_or_default(), rotation.as_ref())
+    });
+    Ok(Html(made.await.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
 
 #[derive(Deserialize)]
@@ -252,11 +253,15 @@ struct Filter {
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
     let done = visitor.look(&app, &["list"]).await?;
-    let list = List::read(&done.printed).ok_or_else(|| visitor.trouble(Refusal::internal("the list cannot be read")))?;
-    let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
-    let (shelf, shown) = Shelf::choose(&list.archives, set, kind, before);
-    let shown = shown.into_iter().map(Archive::value).collect();
-    Ok(Html(pages::backups(&visitor.page(None), &list.with(shown), &shelf)).into_response())
+    let base = visitor.base.clone();
+    let made = app.views.make(move || {
+        let all = done.printed.archives()?;
+        let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
+        let (shelf, shown) = Shelf::choose(&all, set, kind, before);
+        Some(pages::backups(&visitor.page(None), &done.printed.with(&shown)?, &shelf))
+    });
+    let made = made.await.and_then(|made| made.ok_or_else(|| Refusal::internal("the list cannot be read")));
+    Ok(Html(made.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
 
 async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
@@ -276,10 +281,10 @@ async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) 
     let name = visitor.archive(&name)?;
     let show = visitor.document(&app, &["show", name.as_str()]).await?;
     let list = visitor.look(&app, &["list"]).await?;
-    let before = List::read(&list.printed).and_then(|list| {
-        let of_set = list.archives.iter().filter(|one| one.set.as_deref() == show["set"].as_str());
-        let before = of_set.skip_while(|one| show["archive"] != one.archive.as_ref()).nth(1);
-        before.map(|one| one.archive.clone().into_owned())
+    let before = list.printed.archives().and_then(|all| {
+        let mut of_set = all.into_iter().filter(|one| one.set.as_deref() == show["set"].as_str());
+        of_set.find(|one| show["archive"] == one.archive.as_str())?;
+        of_set.next().map(|one| one.archive)
     });
     let before = match before {
         Some(before) => visitor.document(&app, &["show", &before]).await.ok(),

@@ -1,13 +1,15 @@
 //! `heirloom serve` with many backups and many requests: pages, shared documents, and a limit on what is read at a time.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use crate::run_world::live;
 use crate::serve_page::Browser;
-use crate::serve_world::{ADMIN, Answer, Server, world};
+use crate::serve_world::{ADMIN, Server, world};
 use crate::world::World;
 
 const HOST: &str = "localhost:8419";
@@ -112,10 +114,11 @@ fn what_was_done_is_in_the_next_view() {
 }
 
 /// The processes that the server started.
-fn children(server: &Server) -> usize {
+fn children(server: &Server) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.run.pid())).unwrap();
     let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    tasks.map(|task| of(task.unwrap()).split_whitespace().count()).sum()
+    let all: String = tasks.map(|task| of(task.unwrap())).collect();
+    all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// A store that takes connections and never answers, as long as the listener lives.
@@ -130,6 +133,11 @@ fn store_that_hangs(world: &mut World) -> TcpListener {
     listener
 }
 
+fn refuse(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
 #[test]
 fn a_document_that_many_ask_for_is_read_once() {
     let mut world = world("");
@@ -137,17 +145,26 @@ fn a_document_that_many_ask_for_is_read_once() {
     let server = Server::start(&world);
     thread::scope(|scope| {
         let asked: Vec<_> = (0..20).map(|_| scope.spawn(|| server.get("/api/v1/backups"))).collect();
-        let mut most = 0;
+        let mut seen = BTreeSet::new();
         for _ in 0..100 {
-            most = most.max(children(&server));
+            seen.extend(children(&server));
             thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(most, 1);
+        assert_eq!(seen.len(), 1);
         assert!(asked.iter().all(|one| !one.is_finished()));
-        // Now they fail, all of them.
-        drop(listener);
-        let answers: Vec<Answer> = asked.into_iter().map(|one| one.join().unwrap()).collect();
-        assert!(answers.iter().all(|one| one.status == 503), "{answers:?}");
+        // Now the store answers: it lets nobody in. The child that runs ends, and one more serves all who waited.
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || refuse(stream));
+            }
+        });
+        while asked.iter().any(|one| !one.is_finished()) {
+            seen.extend(children(&server));
+        }
+        assert!(seen.len() <= 2, "{seen:?}");
+        for answer in asked.into_iter().map(|one| one.join().unwrap()) {
+            assert!(answer.is(400).text().contains("check the credentials"));
+        }
     });
 }
 
@@ -160,15 +177,15 @@ fn a_few_documents_are_read_at_a_time_and_others_hear_when_to_come_again() {
     thread::scope(|scope| {
         let server = &server;
         let path = |number: usize| format!("/api/v1/backups/app_2026010{number}T000000Z.tar.gz");
-        let slow: Vec<_> = (1..=4).map(|number| scope.spawn(move || server.get(&path(number)))).collect();
-        while children(&server) < 4 {
+        let slow: Vec<_> = (1..=2).map(|number| scope.spawn(move || server.get(&path(number)))).collect();
+        while children(server).len() < 2 {
             thread::sleep(Duration::from_millis(10));
         }
-        let late: Vec<_> = (5..=9).map(|number| scope.spawn(move || server.get(&path(number)))).collect();
+        let late: Vec<_> = (3..=7).map(|number| scope.spawn(move || server.get(&path(number)))).collect();
         let view = browser.get("/").is(503);
         assert_eq!(view.header("retry-after").as_deref(), Some("10"));
         assert!(view.text().contains("too much is being read"), "{}", view.text());
-        assert_eq!(children(&server), 4);
+        assert_eq!(children(server).len(), 2);
         for answer in late.into_iter().map(|one| one.join().unwrap()) {
             let answer = answer.is(503);
             assert_eq!(answer.header("retry-after").as_deref(), Some("10"));
@@ -179,4 +196,30 @@ fn a_few_documents_are_read_at_a_time_and_others_hear_when_to_come_again() {
         drop(listener);
         slow.into_iter().for_each(|one| assert_eq!(one.join().unwrap().json()["error"]["code"], 16));
     });
+}
+
+/// A plan of a restore unpacks the archive, however long that takes. Nobody waits for it any more: it ends.
+#[test]
+fn a_plan_ends_when_its_client_goes_away() {
+    let mut world = world("");
+    let _listener = store_that_hangs(&mut world);
+    let server = Server::start(&world);
+    let mut client = server.connect();
+    let body = "{\"dry_run\": true}";
+    let head = "POST /api/v1/backups/app_20260101T000000Z.tar.gz/restore HTTP/1.1\r\nHost: x\r\n";
+    let request = format!("{head}Authorization: Bearer {ADMIN}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    client.write_all(request.as_bytes()).unwrap();
+    while children(&server).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // It takes nobody's turn.
+    thread::scope(|scope| {
+        let document = scope.spawn(|| server.get("/api/v1/status").is(200));
+        document.join().unwrap();
+    });
+    assert_eq!(children(&server).len(), 1);
+    drop(client);
+    while !children(&server).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -1,6 +1,5 @@
 //! Which part of a long list a view shows.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::server::lean::Archive;
@@ -35,19 +34,19 @@ impl Shelf {
     /// Chooses those of a list, newest first, that match a filter and come after `before`. An empty filter is the first
     /// choice of the form: all.
     pub fn choose<'a>(
-        all: &'a [Archive<'a>],
+        all: &'a [Archive],
         set: Option<&str>,
         kind: Option<&str>,
         before: Option<&str>,
-    ) -> (Self, Vec<&'a Archive<'a>>) {
+    ) -> (Self, Vec<&'a Archive>) {
         let (set, kind) = (set.filter(|set| !set.is_empty()), kind.filter(|kind| !kind.is_empty()));
-        let is = |wanted: Option<&str>, found: &Option<Cow<str>>| wanted.is_none() || wanted == found.as_deref();
+        let is = |wanted: Option<&str>, found: &Option<String>| wanted.is_none() || wanted == found.as_deref();
         let mut matching: Vec<&Archive> = all.iter().filter(|one| is(set, &one.set) && is(kind, &one.kind)).collect();
         let after = before.and_then(|before| matching.iter().position(|one| one.archive == before));
         let first = after.map_or(0, |at| at + 1);
         let end = matching.len().min(first + PAGE);
-        let name = |at: usize| matching.get(at).map(|one| one.archive.to_string());
-        let values = |value: for<'b> fn(&'b Archive<'b>) -> Option<&'b str>| {
+        let name = |at: usize| matching.get(at).map(|one| one.archive.clone());
+        let values = |value: fn(&Archive) -> Option<&str>| {
             all.iter().filter_map(value).map(str::to_owned).collect::<BTreeSet<_>>()
         };
         let shelf = Self {
@@ -71,14 +70,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::server::lean::List;
+    use crate::server::lean::Text;
 
     #[test]
     fn pages_hold_every_backup_once_in_both_directions() {
         let archive = |n: usize| json!({"archive": format!("a{n}"), "set": if n % 2 == 0 { "even" } else { "odd" }});
         let text = json!({"archives": (0..450).map(archive).collect::<Vec<_>>()}).to_string();
-        let all = List::read(text.as_bytes()).unwrap().archives;
-        let names = |shown: &[&Archive]| shown.iter().map(|one| one.archive.to_string()).collect::<Vec<_>>();
+        let all = Text::read(text.as_bytes()).archives().unwrap();
+        let names = |shown: &[&Archive]| shown.iter().map(|one| one.archive.clone()).collect::<Vec<_>>();
         for (set, count) in [(None, 450), (Some("even"), 225), (Some("none"), 0)] {
             let (mut pages, mut before) = (Vec::new(), None);
             loop {

@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::html::{Tag, tags};
-use super::super::lean::{Archive, List};
+use super::super::lean::Text;
 use super::{
-    Page, Shelf, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview, restore_choice,
-    restore_plan, sign_in,
+    Page, Shelf, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
+    restore_choice, restore_plan, sign_in,
 };
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
@@ -41,11 +41,10 @@ fn viewer() -> Page<'static> {
 
 /// The first page of a list.
 fn of_list(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>) -> String {
-    let text = list.to_string();
-    let Some(read) = List::read(text.as_bytes()) else { return backups(page, list, &Shelf::default()) };
-    let (shelf, shown) = Shelf::choose(&read.archives, set, kind, None);
-    let shown = shown.into_iter().map(Archive::value).collect();
-    backups(page, &read.with(shown), &shelf)
+    let text = Text::read(list.to_string().as_bytes());
+    let Some(all) = text.archives() else { return backups(page, list, &Shelf::default()) };
+    let (shelf, shown) = Shelf::choose(&all, set, kind, None);
+    backups(page, &text.with(&shown).unwrap(), &shelf)
 }
 
 /// Documents with every field that a view reads; `word` stands in every free text.
