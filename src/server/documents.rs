@@ -112,6 +112,8 @@ impl App {
         {
             return read.outcome.clone();
         }
+        // The old text may be long, and nobody else can use it.
+        *read = None;
         let (app, who) = (Arc::clone(self), who.to_owned());
         // On a task of its own: others wait for it, even if this client goes away.
         let task = tokio::spawn(async move {
