@@ -1,9 +1,19 @@
 //! Errors as responses, and the headers that every response carries.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
 use serde_json::{Value, json};
+
+use super::child::Done;
+use super::lean::Text;
 
 /// Why a request is refused: the error object of the command line, and the status that fits.
 #[derive(Debug, Clone)]
@@ -63,17 +73,13 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, 11, "busy", message)
     }
 
-    pub(super) fn conflict(message: &str, more: Value) -> Self {
-        Self { more, ..Self::new(StatusCode::CONFLICT, 11, "busy", message) }
+    /// Returns whether this server has too much to do, and the request was not looked into.
+    pub(super) fn is_overload(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE && self.error["kind"] == "busy"
     }
-}
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.error });
-        if let (Value::Object(more), Value::Object(body)) = (self.more, &mut body) {
-            body.extend(more);
-        }
+    /// Returns the headers that explain it.
+    pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"heirloom\""));
@@ -81,8 +87,44 @@ impl IntoResponse for Refusal {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
         }
+        headers
+    }
+
+    pub(super) fn conflict(message: &str, more: Value) -> Self {
+        Self { more, ..Self::new(StatusCode::CONFLICT, 11, "busy", message) }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let headers = self.headers();
+        let mut body = json!({ "error": self.error });
+        if let (Value::Object(more), Value::Object(body)) = (self.more, &mut body) {
+            body.extend(more);
+        }
         (self.status, headers, Json(body)).into_response()
     }
+}
+
+/// Answers with what a child printed.
+pub(super) fn text(kind: &'static str, text: &Text) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_LENGTH, text.bytes().to_string())];
+    (headers, Body::from_stream(Parts(text.clone().parts()))).into_response()
+}
+
+struct Parts<I>(I);
+
+impl<I: Iterator<Item = Bytes> + Unpin> Stream for Parts<I> {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.next().map(Ok))
+    }
+}
+
+/// Answers with the document of a child as it is.
+pub(super) fn printed(done: Arc<Done>) -> Response {
+    text("application/json", &done.printed)
 }
 
 /// The headers of every response. No style and no script but our own, no frame around it, nothing kept in a cache.

@@ -9,12 +9,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::access::Who;
-use super::answer::Refusal;
+use super::answer::{Refusal, printed, text};
 use super::child::PROMETHEUS;
+use super::documents::NOW;
 use super::jobs::{Job, Order};
+use super::lean::Archive;
 use super::plan::digest;
 use super::request::{Admin, Asked, Viewer, archive, read, set_name};
 use super::{App, download};
@@ -29,19 +31,19 @@ type Answer = Result<Response, Refusal>;
 type Shared = State<Arc<App>>;
 
 pub(super) async fn status(State(app): Shared, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["status"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["status"], &who.text, NOW).await?))
 }
 
 pub(super) async fn health(State(app): Shared, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["health"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["health"], &who.text, NOW).await?))
 }
 
 pub(super) async fn log(State(app): Shared, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["log"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["log"], &who.text, NOW).await?))
 }
 
 pub(super) async fn retention(State(app): Shared, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["rotate", "--dry-run"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["rotate", "--dry-run"], &who.text, NOW).await?))
 }
 
 #[derive(Deserialize)]
@@ -62,17 +64,16 @@ pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Asked(page)
     if let Some(set) = &set {
         words.extend(["--set", set.as_str()]);
     }
-    let mut document = app.document(&words, &who.text).await?;
-    if let Some(archives) = document["archives"].as_array_mut() {
-        if let Some(before) = &page.before {
-            let at = archives.iter().position(|one| one["archive"] == before.as_str());
-            archives.drain(..at.map_or(archives.len(), |at| at + 1));
-        }
-        let more = archives.len() > limit;
-        archives.truncate(limit);
-        let next = archives.last().filter(|_| more).map(|last| last["archive"].clone());
-        document["next"] = next.unwrap_or(Value::Null);
-    }
+    let done = app.document(&words, &who.text, NOW).await?;
+    let all = done.printed.archives().ok_or_else(|| Refusal::internal("the list cannot be read"))?;
+    let start =
+        page.before.as_ref().map_or(Some(0), |before| Some(all.iter().position(|one| one.archive == *before)? + 1));
+    let start = start.unwrap_or(all.len());
+    let end = all.len().min(start.saturating_add(limit));
+    let next = (start < end && end < all.len()).then(|| all[end - 1].archive.clone());
+    let shown: Vec<&Archive> = all[start..end].iter().collect();
+    let mut document = done.printed.with(&shown).unwrap_or_default();
+    document["next"] = next.into();
     Ok(Json(document).into_response())
 }
 
@@ -109,7 +110,7 @@ pub(super) async fn create(State(app): Shared, Admin(who): Admin, Asked(wait): A
 
 pub(super) async fn backup(State(app): Shared, Viewer(who): Viewer, Path(name): Path<String>) -> Answer {
     let name = archive(&name)?;
-    Ok(Json(app.document(&["show", name.as_str()], &who.text).await?).into_response())
+    Ok(printed(app.document(&["show", name.as_str()], &who.text, NOW).await?))
 }
 
 pub(super) async fn fetch(
@@ -133,11 +134,11 @@ pub(super) async fn verify(
 }
 
 pub(super) async fn pin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
-    Ok(Json(app.document(&["pin", archive(&name)?.as_str()], &who.text).await?).into_response())
+    Ok(printed(app.mark("pin", &archive(&name)?, &who.text).await?))
 }
 
 pub(super) async fn unpin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
-    Ok(Json(app.document(&["unpin", archive(&name)?.as_str()], &who.text).await?).into_response())
+    Ok(printed(app.mark("unpin", &archive(&name)?, &who.text).await?))
 }
 
 /// What every act in two steps takes: first it is planned, then the digest of that plan is sent back.
@@ -201,9 +202,8 @@ async fn two_steps(
     who: Who,
     wait: &Wait,
 ) -> Answer {
-    let planned = [&words[..], &["--dry-run".to_owned()]].concat();
-    let done = app.run(planned, &who.text).await?;
-    let Some(plan) = done.document else { return Err(Refusal::of(done.code, done.error)) };
+    let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
+    let (plan, done) = app.plan(&planned, &who.text).await?;
     let now = digest(&plan);
     let answer = json!({ "plan": now, "document": plan, "warnings": done.warnings });
     match (&steps.plan, steps.dry_run) {
@@ -251,11 +251,12 @@ pub(super) async fn metrics(State(app): Shared, request: Request) -> Answer {
         true => "metrics".to_owned(),
         false => app.allow(&request.into_parts().0, Role::Viewer)?.text,
     };
-    let done = app.run(vec!["health".into(), PROMETHEUS.into()], &who).await?;
-    if done.text.is_empty() {
-        return Err(Refusal::of(done.code, done.error));
+    let done = app.output(&["health", PROMETHEUS], &who, NOW).await?;
+    if done.printed.bytes() == 0 {
+        return Err(Refusal::of(done.code, done.error.clone()));
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], done.text).into_response())
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    Ok(text(kind, &done.printed))
 }
 
 pub(super) async fn readyz(State(app): Shared) -> Response {

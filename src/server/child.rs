@@ -1,7 +1,7 @@
 //! This program as a child process: documents, and jobs with progress.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::answer::Refusal;
+use super::lean::Text;
 use crate::platform::child::Group;
 use crate::platform::supervise::{Start, Supervised};
 
-/// How long a document may take.
-const LONGEST: Duration = Duration::from_secs(120);
 /// How long a job may take to end after it was asked to.
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How often a child is looked at.
@@ -36,14 +34,21 @@ pub(super) struct Program {
 pub(super) struct Done {
     /// Its exit code; 128+N if signal N ended it.
     pub(super) code: u8,
-    /// The document that it printed.
-    pub(super) document: Option<Value>,
-    /// What it printed instead of a document.
-    pub(super) text: String,
+    /// What it printed.
+    pub(super) printed: Text,
+    /// Whether that is a document.
+    pub(super) is_document: bool,
     /// Its error object.
     pub(super) error: Option<Value>,
     /// What else it printed.
     pub(super) warnings: Vec<String>,
+}
+
+impl Done {
+    /// Reads the document that it printed.
+    pub(super) fn document(&self) -> Option<Value> {
+        self.printed.value()
+    }
 }
 
 impl Program {
@@ -72,12 +77,10 @@ impl Program {
             read: true,
         };
         let mut process = Supervised::start(&start)?;
-        let Some((mut stdout, stderr)) = process.output() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
+        let Some((stdout, stderr)) = process.output() else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
         let (sender, document) = mpsc::channel();
         thread::Builder::new().spawn(move || {
-            let mut text = Vec::new();
-            let _ = stdout.read_to_end(&mut text);
-            let _ = sender.send(text);
+            let _ = sender.send(Text::read(stdout));
         })?;
         let (sender, lines) = mpsc::channel();
         thread::Builder::new().spawn(move || {
@@ -114,28 +117,10 @@ impl Program {
         // A program that it left behind may hold the pipes.
         let mut done = lines.recv_timeout(KILL_AFTER).unwrap_or_default();
         let printed = document.recv_timeout(KILL_AFTER).unwrap_or_default();
-        done.document = serde_json::from_slice(&printed).ok();
-        if done.document.is_none() {
-            done.text = String::from_utf8_lossy(&printed).into_owned();
-        }
+        // A child that was killed may have printed a part.
+        done.is_document = ended.exit_code() < 128 && printed.is_object();
+        done.printed = printed;
         done.code = ended.exit_code();
         Ok(done)
-    }
-}
-
-impl super::App {
-    /// Returns the document that a command prints.
-    pub(super) async fn document(self: &std::sync::Arc<Self>, words: &[&str], who: &str) -> Result<Value, Refusal> {
-        let done = self.run(words.iter().map(|&word| word.to_owned()).collect(), who).await?;
-        done.document.ok_or_else(|| Refusal::of(done.code, done.error))
-    }
-
-    /// Runs a command that ends soon.
-    pub(super) async fn run(self: &std::sync::Arc<Self>, words: Vec<String>, who: &str) -> Result<Done, Refusal> {
-        let _turn = self.readers.acquire().await.map_err(|_| Refusal::stopping())?;
-        let (app, who, begun) = (std::sync::Arc::clone(self), who.to_owned(), Instant::now());
-        let run = move || app.program.run(&words, &who, || begun.elapsed() > LONGEST, |_| {});
-        let done = tokio::task::spawn_blocking(run).await.map_err(|_| Refusal::stopping())?;
-        done.map_err(|cause| Refusal::internal(&format!("cannot start a process: {cause}")))
     }
 }

@@ -132,6 +132,10 @@ impl App {
                 error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),
                 ..Done::default()
             });
+            if of_thread.order.changes {
+                // Before anybody learns that it ended.
+                app.documents.forget();
+            }
             of_thread.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
         };
         match thread::Builder::new().name("job".into()).spawn(run) {
@@ -168,7 +172,7 @@ impl Job {
     pub(super) fn status(&self) -> StatusCode {
         match self.done().as_deref() {
             None => StatusCode::ACCEPTED,
-            Some(Ended { done, .. }) if done.document.is_some() => StatusCode::OK,
+            Some(Ended { done, .. }) if done.is_document => StatusCode::OK,
             Some(Ended { done, .. }) => Refusal::of(done.code, None).status,
         }
     }
@@ -180,7 +184,7 @@ impl Job {
         let state = match done.as_deref() {
             None => "running",
             Some(_) if self.is_cancelled.load(Ordering::SeqCst) => "cancelled",
-            Some(Ended { done, .. }) if done.document.is_some() && matches!(done.code, 0 | 3) => "done",
+            Some(Ended { done, .. }) if done.is_document && matches!(done.code, 0 | 3) => "done",
             Some(_) => "failed",
         };
         let progress = locked(&self.progress).clone();
@@ -198,7 +202,7 @@ impl Job {
             "done": of_progress("done"),
             "total": of_progress("total"),
             "code": ended.map(|ended| ended.done.code),
-            "document": ended.map(|ended| ended.done.document.clone()),
+            "document": ended.map(|ended| ended.done.document()),
             "error": ended.map(|ended| ended.done.error.clone()),
             "warnings": ended.map_or_else(Vec::new, |ended| ended.done.warnings.clone()),
         })

@@ -13,7 +13,8 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::access::Who;
-use super::answer::Refusal;
+use super::answer::{Refusal, printed};
+use super::documents::NOW;
 use super::jobs::Order;
 use super::request::{Admin, Viewer, archive, read};
 use super::{App, download};
@@ -56,19 +57,19 @@ async fn remove(State(app): State<Arc<App>>, Admin(who): Admin, Path(name): Path
 }
 
 async fn info(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["show", "latest"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["show", "latest"], &who.text, NOW).await?))
 }
 
 async fn status(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["status"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["status"], &who.text, NOW).await?))
 }
 
 async fn backups(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["list"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["list"], &who.text, NOW).await?))
 }
 
 async fn health(State(app): State<Arc<App>>, Viewer(who): Viewer) -> Answer {
-    Ok(Json(app.document(&["health"], &who.text).await?).into_response())
+    Ok(printed(app.document(&["health"], &who.text, NOW).await?))
 }
 
 async fn fetch(
@@ -86,7 +87,7 @@ async fn job(app: &Arc<App>, command: &'static str, words: Vec<String>, who: Who
     let Some(ended) = job.wait(PATIENCE).await else {
         return Ok((StatusCode::ACCEPTED, Json(job.document())).into_response());
     };
-    match &ended.done.document {
+    match ended.done.document() {
         Some(document) => Ok(Json(json!({ "success": true, "result": document })).into_response()),
         None => {
             let refusal = Refusal::of(ended.done.code, ended.done.error.clone());

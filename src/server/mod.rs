@@ -8,8 +8,10 @@ mod access;
 mod answer;
 mod api;
 mod child;
+mod documents;
 mod download;
 mod jobs;
+mod lean;
 mod legacy;
 mod listen;
 mod pages;
@@ -18,6 +20,7 @@ mod request;
 mod routes;
 mod session;
 mod site;
+mod views;
 
 use std::sync::Arc;
 
@@ -28,14 +31,14 @@ use crate::serving::{Ask, Serving};
 use crate::store::ReadAt;
 use access::Guard;
 use child::Program;
+use documents::Documents;
 use jobs::Jobs;
 use session::Sessions;
+use views::Views;
 
 /// An archive that a download reads.
 pub type Opened = Arc<dyn ReadAt>;
 
-/// How many documents are read at the same time: each is a process.
-const READERS: usize = 4;
 /// How many backups are downloaded at the same time.
 const DOWNLOADS: usize = 2;
 
@@ -47,7 +50,8 @@ struct App {
     sessions: Sessions,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
-    readers: Semaphore,
+    documents: Documents,
+    views: Views,
     downloads: Arc<Semaphore>,
 }
 
@@ -69,7 +73,8 @@ pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
         sessions: Sessions::new(&settings),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
-        readers: Semaphore::new(READERS),
+        documents: Documents::default(),
+        views: Views::start()?,
         downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         settings,
     });

@@ -18,8 +18,10 @@ use serde_json::Value;
 
 use super::access::Who;
 use super::answer::Refusal;
+use super::child::Done;
+use super::documents::{NOW, RECENT};
 use super::jobs::Order;
-use super::pages::{self, Page};
+use super::pages::{self, Page, Shelf};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
@@ -27,7 +29,7 @@ use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
 
-/// How many archives and entries a view has.
+/// How many entries the view of the log has.
 const MOST: usize = 500;
 
 type Shared = State<Arc<App>>;
@@ -43,7 +45,8 @@ impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let text = |name: &str| self.refusal.error.get(name).and_then(Value::as_str);
         let (status, message) = (self.refusal.status, text("message").unwrap_or("it failed"));
-        (status, Html(pages::error(None, &self.base, status.as_u16(), message, text("hint")))).into_response()
+        let page = pages::error(None, &self.base, status.as_u16(), message, text("hint"));
+        (status, self.refusal.headers(), Html(page)).into_response()
     }
 }
 
@@ -106,8 +109,20 @@ impl Visitor {
         Ok(form)
     }
 
+    /// Returns a document to look at, as text.
+    async fn look(&self, app: &Arc<App>, words: &[&str]) -> Result<Arc<Done>, Trouble> {
+        app.document(words, &self.who.text, RECENT).await.map_err(|refusal| self.trouble(refusal))
+    }
+
+    /// Returns a document to look at.
     async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
-        app.document(words, &self.who.text).await.map_err(|refusal| self.trouble(refusal))
+        Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
+    }
+
+    /// Returns a plan to decide on. It is never shared, and never older than the request.
+    async fn plan(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
+        let planned = app.plan(words, &self.who.text).await;
+        planned.map(|(plan, _)| plan).map_err(|refusal| self.trouble(refusal))
     }
 
     /// Starts a job and shows it.
@@ -205,39 +220,48 @@ async fn leave(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: B
 
 pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
     let (status, health, schedule, list, rotation) = tokio::join!(
-        visitor.document(&app, &["status"]),
-        visitor.document(&app, &["health"]),
-        visitor.document(&app, &["schedule"]),
-        visitor.document(&app, &["list"]),
-        visitor.document(&app, &["rotate", "--dry-run"]),
+        visitor.look(&app, &["status"]),
+        visitor.look(&app, &["health"]),
+        visitor.look(&app, &["schedule"]),
+        visitor.look(&app, &["list"]),
+        visitor.look(&app, &["rotate", "--dry-run"]),
     );
     // What cannot be read is shown as not known, and `health` says why.
-    let or_nothing = |document: Result<Value, Trouble>| document.unwrap_or(Value::Null);
-    let (status, health, schedule) = (or_nothing(status), or_nothing(health), or_nothing(schedule));
-    let page = visitor.page(None);
-    let text = pages::overview(&page, &status, &health, &schedule, &or_nothing(list), rotation.ok().as_ref());
-    Ok(Html(text).into_response())
+    let known = |document: Result<Arc<Done>, Trouble>| match document {
+        Err(trouble) if trouble.refusal.is_overload() => Err(trouble),
+        document => Ok(document.ok()),
+    };
+    let (status, health, schedule) = (known(status)?, known(health)?, known(schedule)?);
+    let (list, rotation) = (known(list)?, known(rotation)?);
+    let base = visitor.base.clone();
+    let made = app.views.make(move || {
+        let value = |done: Option<Arc<Done>>| done.and_then(|done| done.document()).unwrap_or(Value::Null);
+        let list = list.and_then(|done| done.printed.lean(&["archive", "set", "created_at", "bytes", "damaged"]));
+        let rotation = rotation.and_then(|done| done.printed.lean(&["archive"]));
+        let (status, health, schedule) = (value(status), value(health), value(schedule));
+        pages::overview(&visitor.page(None), &status, &health, &schedule, &list.unwrap_or_default(), rotation.as_ref())
+    });
+    Ok(Html(made.await.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
 
 #[derive(Deserialize)]
 struct Filter {
     set: Option<String>,
     kind: Option<String>,
+    before: Option<String>,
 }
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
-    let mut list = visitor.document(&app, &["list"]).await?;
-    let mut notice = None;
-    if let Some(archives) = list["archives"].as_array_mut() {
-        let wanted = |field: &str, wanted: &Option<String>, archive: &Value| {
-            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || archive[field] == wanted)
-        };
-        archives.retain(|one| wanted("set", &filter.set, one) && wanted("kind", &filter.kind, one));
-        notice = (archives.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", archives.len()));
-        archives.truncate(MOST);
-    }
-    let page = visitor.page(notice.as_deref());
-    Ok(Html(pages::backups(&page, &list, filter.set.as_deref(), filter.kind.as_deref())).into_response())
+    let done = visitor.look(&app, &["list"]).await?;
+    let base = visitor.base.clone();
+    let made = app.views.make(move || {
+        let all = done.printed.archives()?;
+        let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
+        let (shelf, shown) = Shelf::choose(&all, set, kind, before);
+        Some(pages::backups(&visitor.page(None), &done.printed.with(&shown)?, &shelf))
+    });
+    let made = made.await.and_then(|made| made.ok_or_else(|| Refusal::internal("the list cannot be read")));
+    Ok(Html(made.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
 
 async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
@@ -256,12 +280,14 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
     let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    let list = visitor.document(&app, &["list"]).await?;
-    let archives = list["archives"].as_array().map_or(&[][..], |all| &all[..]);
-    let of_set = archives.iter().filter(|one| one["set"] == show["set"]);
-    let before = of_set.skip_while(|one| one["archive"] != show["archive"]).nth(1);
-    let before = match before.and_then(|one| one["archive"].as_str()) {
-        Some(before) => visitor.document(&app, &["show", before]).await.ok(),
+    let list = visitor.look(&app, &["list"]).await?;
+    let before = list.printed.archives().and_then(|all| {
+        let mut of_set = all.into_iter().filter(|one| one.set.as_deref() == show["set"].as_str());
+        of_set.find(|one| show["archive"] == one.archive.as_str())?;
+        of_set.next().map(|one| one.archive)
+    });
+    let before = match before {
+        Some(before) => visitor.document(&app, &["show", &before]).await.ok(),
         None => None,
     };
     Ok(Html(pages::backup(&visitor.page(None), &show, before.as_ref())).into_response())
@@ -310,7 +336,7 @@ async fn unpin(
 async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> View {
     visitor.form(app, headers, body)?;
     let name = visitor.archive(name)?;
-    visitor.document(app, &[command, name.as_str()]).await?;
+    app.mark(command, &name, &visitor.who.text).await.map_err(|refusal| visitor.trouble(refusal))?;
     Ok(visitor.to(&format!("/backups/{}", percent(name.as_str()))))
 }
 
@@ -321,7 +347,7 @@ fn percent(name: &str) -> String {
 
 async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
-    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
     let show = visitor.document(&app, &["show", name.as_str()]).await?;
     Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), None)).into_response())
 }
@@ -335,7 +361,7 @@ async fn delete(
 ) -> View {
     let form = visitor.form(&app, &headers, &body)?;
     let name = visitor.archive(&name)?;
-    let plan = visitor.document(&app, &["delete", name.as_str(), "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         let show = visitor.document(&app, &["show", name.as_str()]).await?;
         let why = Some("what would be deleted has changed since");
@@ -371,7 +397,7 @@ impl Restoring {
             words.extend(["--only".to_owned(), database.to_string()]);
         }
         let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
-        let mut plan = visitor.document(app, &planned).await?;
+        let mut plan = visitor.plan(app, &planned).await?;
         let show = visitor.document(app, &["show", name.as_str()]).await?;
         plan["set"] = show["set"].clone();
         Ok(Self { name, databases, plan, words })
@@ -414,13 +440,13 @@ async fn restore(
 }
 
 async fn ask_rotate(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
     Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
 }
 
 async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
     let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.document(&app, &["rotate", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         return Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
     }
@@ -428,13 +454,13 @@ async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 }
 
 async fn ask_undo(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
     Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
 }
 
 async fn undo(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
     let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.document(&app, &["restore", "--undo", "--dry-run"]).await?;
+    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
     if form.get("plan") != Some(&digest(&plan)) {
         return Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
     }
@@ -454,7 +480,9 @@ async fn cancel(State(app): Shared, visitor: Visitor, Path(id): Path<String>, he
 }
 
 async fn log(State(app): Shared, visitor: Visitor) -> View {
-    let mut log = visitor.document(&app, &["log"]).await?;
+    // With what was logged by this server a moment ago.
+    let log = app.document(&["log"], &visitor.who.text, NOW).await.map_err(|refusal| visitor.trouble(refusal))?;
+    let mut log = log.document().unwrap_or(Value::Null);
     let mut notice = None;
     if let Some(activities) = log["activities"].as_array_mut() {
         notice = (activities.len() > MOST).then(|| format!("the newest {MOST} of {} are shown", activities.len()));

@@ -4,14 +4,14 @@ use crate::serve_world::{ADMIN, Answer, Server, VIEWER, world};
 use crate::world::World;
 
 /// A browser that has signed in.
-struct Browser<'a> {
+pub struct Browser<'a> {
     server: &'a Server,
     host: String,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
-    fn enter(server: &'a Server, host: &str, token: &str) -> Self {
+    pub fn enter(server: &'a Server, host: &str, token: &str) -> Self {
         let headers = format!("Host: {host}\r\nOrigin: http://{host}\r\n");
         let answer = request(server, "POST", "/sign-in", &headers, &format!("token={token}")).is(303);
         let cookie = answer.header("set-cookie").unwrap();
@@ -19,7 +19,7 @@ impl<'a> Browser<'a> {
         Self { server, host: host.to_owned(), cookie: cookie.split(';').next().unwrap().to_owned() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         request(self.server, "GET", path, &format!("Host: {}\r\nCookie: {}\r\n", self.host, self.cookie), "")
     }
 
@@ -29,7 +29,7 @@ impl<'a> Browser<'a> {
         page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
     }
 
-    fn post(&self, path: &str, fields: &str) -> Answer {
+    pub fn post(&self, path: &str, fields: &str) -> Answer {
         let origin = format!("Origin: http://{}\r\n", self.host);
         self.post_from(path, fields, &origin, &self.form_token())
     }
@@ -235,6 +235,8 @@ fn a_store_that_is_away_is_never_shown_as_good() {
     browser.get(&format!("/backups/{name}/download")).is(503);
     server.get("/readyz").is(200);
     std::fs::rename(world.path("unmounted"), world.path("backups")).unwrap();
+    // A view may be a second old.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     assert!(browser.get("/").is(200).text().contains("No problems found"), "it is back");
 
     let plan = browser.get(&format!("/backups/{name}/restore")).is(200);

@@ -5,47 +5,56 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::layout::{Page, View, document};
+use super::layout::{Page, View, document, encoded};
 use super::read::{archives, flag, instant, is_listed, items, number, raw, shown, text, texts};
+use super::shelf::Shelf;
 use super::words::{Mark, size, when_of};
 use crate::names::printable;
 use crate::text;
 
-/// Renders the list of backups; `set` and `kind` leave out the others.
-pub fn backups(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>) -> String {
-    // An empty value is the first choice of the filter: all.
-    let (set, kind) = (set.filter(|set| !set.is_empty()), kind.filter(|kind| !kind.is_empty()));
-    let all = archives(list);
-    let is_wanted = |archive: &&&Value| {
-        set.is_none_or(|set| raw(archive, "set") == Some(set))
-            && kind.is_none_or(|kind| raw(archive, "kind") == Some(kind))
-    };
-    let chosen: Vec<&Value> = all.iter().filter(is_wanted).copied().collect();
+/// Renders a part of the list of backups: `list` has only the backups of it.
+pub fn backups(page: &Page, list: &Value, shelf: &Shelf) -> String {
+    let shown = archives(list);
     let content = html! {
         h1 { "Backups" }
-        (create(page, &values(&all, "set"), set))
-        (more(page, &all))
-        (filter(page, &all, set, kind))
+        (create(page, shelf))
+        (more(page, shelf))
+        (filter(page, shelf))
+        @if shelf.is_lost { p.notice { "The backup after which this page starts is gone: these are the newest ones." } }
         @if !is_listed(list) {
             p.alert { "The list of backups is not known." }
-        } @else if all.is_empty() {
+        } @else if shelf.kinds.is_empty() && shown.is_empty() {
             p { "No backups yet." }
-        } @else if chosen.is_empty() {
+        } @else if shown.is_empty() {
             p { "No backup matches this filter. " a href={ (page.base) "/backups" } { "Show all backups" } }
         } @else {
-            (table(page, &chosen))
+            (table(page, &shown, shelf))
+            (turn(page, shelf))
         }
         (foreign(list))
     };
     document(page, View::Backups, "Backups", &content)
 }
 
-/// Returns the distinct values of a field.
-fn values<'a>(all: &[&'a Value], key: &str) -> BTreeSet<&'a str> {
-    all.iter().filter_map(|archive| raw(archive, key)).collect()
+/// Renders the links to the pages with newer and older backups.
+fn turn(page: &Page, shelf: &Shelf) -> Markup {
+    let link = |before: Option<&str>| {
+        let fields = [("set", shelf.set.as_deref()), ("kind", shelf.kind.as_deref()), ("before", before)];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?))));
+        format!("{}/backups?{}", page.base, fields.collect::<Vec<_>>().join("&"))
+    };
+    html! {
+        @if shelf.newer.is_some() || shelf.older.is_some() {
+            nav.actions aria-label="Pages" {
+                @if let Some(before) = &shelf.newer { a rel="prev" href=(link(before.as_deref())) { "Newer backups" } }
+                @if let Some(before) = &shelf.older { a rel="next" href=(link(Some(before))) { "Older backups" } }
+            }
+        }
+    }
 }
 
-fn create(page: &Page, sets: &BTreeSet<&str>, set: Option<&str>) -> Markup {
+fn create(page: &Page, shelf: &Shelf) -> Markup {
+    let (sets, set) = (&shelf.sets, shelf.set.as_deref());
     let fields = html! {
         div.field {
             label for="create-set" { "Set" }
@@ -53,7 +62,7 @@ fn create(page: &Page, sets: &BTreeSet<&str>, set: Option<&str>) -> Markup {
                 input #create-set name="set" required autocomplete="off";
             } @else {
                 select #create-set name="set" {
-                    @for name in sets { option value=(name) selected[set == Some(*name)] { (printable(name)) } }
+                    @for name in sets { option value=(name) selected[set == Some(name)] { (printable(name)) } }
                 }
             }
         }
@@ -66,10 +75,10 @@ fn create(page: &Page, sets: &BTreeSet<&str>, set: Option<&str>) -> Markup {
     page.form(&format!("{}/backups", page.base), "panel row", &fields)
 }
 
-fn more(page: &Page, all: &[&Value]) -> Markup {
-    let may_undo = all.iter().any(|archive| raw(archive, "kind") == Some("safety"));
+fn more(page: &Page, shelf: &Shelf) -> Markup {
+    let may_undo = shelf.kinds.contains("safety");
     html! {
-        @if page.is_admin && !all.is_empty() {
+        @if page.is_admin && !shelf.kinds.is_empty() {
             p {
                 a href={ (page.base) "/rotate" } { "Remove old backups (rotate)" }
                 @if may_undo { " · " a href={ (page.base) "/undo" } { "Undo the last restore" } }
@@ -78,14 +87,14 @@ fn more(page: &Page, all: &[&Value]) -> Markup {
     }
 }
 
-fn filter(page: &Page, all: &[&Value], set: Option<&str>, kind: Option<&str>) -> Markup {
-    let choice = |id: &str, key: &str, title: &str, every: &str, chosen: Option<&str>| {
+fn filter(page: &Page, shelf: &Shelf) -> Markup {
+    let choice = |id: &str, key: &str, title: &str, every: &str, values: &BTreeSet<String>, chosen: Option<&str>| {
         html! {
             div.field {
                 label for=(id) { (title) }
                 select id=(id) name=(key) {
                     option value="" { (every) }
-                    @for value in values(all, key).into_iter().chain(chosen).collect::<BTreeSet<_>>() {
+                    @for value in values.iter().map(String::as_str).chain(chosen).collect::<BTreeSet<_>>() {
                         option value=(value) selected[chosen == Some(value)] { (printable(value)) }
                     }
                 }
@@ -93,10 +102,10 @@ fn filter(page: &Page, all: &[&Value], set: Option<&str>, kind: Option<&str>) ->
         }
     };
     html! {
-        @if !all.is_empty() {
+        @if !shelf.kinds.is_empty() {
             form.row method="get" action={ (page.base) "/backups" } role="search" aria-label="Backups" {
-                (choice("show-set", "set", "Show set", "All sets", set))
-                (choice("show-kind", "kind", "Kind", "All kinds", kind))
+                (choice("show-set", "set", "Show set", "All sets", &shelf.sets, shelf.set.as_deref()))
+                (choice("show-kind", "kind", "Kind", "All kinds", &shelf.kinds, shelf.kind.as_deref()))
                 button.plain type="submit" { "Show" }
                 div.field.wide hidden data-script {
                     label for="filter" { "Filter this table" }
@@ -107,9 +116,17 @@ fn filter(page: &Page, all: &[&Value], set: Option<&str>, kind: Option<&str>) ->
     }
 }
 
-fn table(page: &Page, chosen: &[&Value]) -> Markup {
+fn table(page: &Page, shown: &[&Value], shelf: &Shelf) -> Markup {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     html! {
-        p.quiet { (text::count(u64::try_from(chosen.len()).unwrap_or(u64::MAX), "backup")) ", newest first." }
+        p.quiet {
+            (text::count(number(shelf.count), "backup")) ", newest first"
+            @if shown.len() < shelf.count {
+                ": " (text::thousands(number(shelf.first + 1))) " to "
+                (text::thousands(number(shelf.first + shown.len())))
+            }
+            "."
+        }
         table.stack #backups {
             caption.unseen { "Backups, newest first" }
             thead { tr {
@@ -118,7 +135,7 @@ fn table(page: &Page, chosen: &[&Value]) -> Markup {
                 th.number scope="col" { "Compressed" } th scope="col" { "State" } th scope="col" { "Stores" }
                 th scope="col" { "Actions" }
             } }
-            tbody { @for archive in chosen { (row(page, archive)) } }
+            tbody { @for archive in shown { (row(page, archive)) } }
         }
     }
 }

@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::html::{Tag, tags};
+use super::super::lean::Text;
 use super::{
-    Page, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview, restore_choice,
-    restore_plan, sign_in,
+    Page, Shelf, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
+    restore_choice, restore_plan, sign_in,
 };
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
@@ -36,6 +37,14 @@ fn admin() -> Page<'static> {
 
 fn viewer() -> Page<'static> {
     Page { who: "wall", is_admin: false, may_download: false, ..admin() }
+}
+
+/// The first page of a list.
+fn of_list(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>) -> String {
+    let text = Text::read(list.to_string().as_bytes());
+    let Some(all) = text.archives() else { return backups(page, list, &Shelf::default()) };
+    let (shelf, shown) = Shelf::choose(&all, set, kind, None);
+    backups(page, &text.with(&shown).unwrap(), &shelf)
 }
 
 /// Documents with every field that a view reads; `word` stands in every free text.
@@ -144,8 +153,8 @@ impl World {
     fn views(&self, page: &Page, word: &str) -> Vec<(String, String)> {
         let mut views = vec![
             ("overview", overview(page, &self.status, &self.health, &self.schedule, &self.list, Some(&self.rotation))),
-            ("backups", backups(page, &self.list, None, None)),
-            ("backups of", backups(page, &self.list, Some(word), Some(word))),
+            ("backups", of_list(page, &self.list, None, None)),
+            ("backups of", of_list(page, &self.list, Some(word), Some(word))),
             ("backup", backup(page, &self.show, Some(&self.show))),
             ("first backup", backup(page, &self.show, None)),
             ("choice", restore_choice(page, &self.show)),
@@ -246,9 +255,9 @@ fn links_carry_the_base_and_encode_names() {
     }
     let encoded = "a%2F..%2Fb%3Fc%23d%252e%20%C3%A9.tar.gz";
     let list = World::with(name).list;
-    assert!(backups(&admin(), &list, None, None).contains(&format!("href=\"/x/backups/{encoded}\"")));
+    assert!(of_list(&admin(), &list, None, None).contains(&format!("href=\"/x/backups/{encoded}\"")));
     let at_root = Page { base: "", ..admin() };
-    assert!(backups(&at_root, &list, None, None).contains(&format!("href=\"/backups/{encoded}\"")));
+    assert!(of_list(&at_root, &list, None, None).contains(&format!("href=\"/backups/{encoded}\"")));
 }
 
 #[test]
@@ -398,7 +407,7 @@ fn filters_keep_their_choice_and_leave_out_the_others() {
     let list = json!({"archives": [archive("a.tar.gz", "shop", at, "manual"), archive("b.tar.gz", "notes", at, "manual"),
         archive("c.tar.gz", "shop", at, "safety")]});
     let shows = |set, kind| {
-        let view = backups(&viewer(), &list, set, kind);
+        let view = of_list(&viewer(), &list, set, kind);
         ["a", "b", "c"].into_iter().filter(|name| view.contains(&format!("{name}.tar.gz\""))).collect::<String>()
     };
     assert_eq!(shows(None, None), "abc");
@@ -406,7 +415,7 @@ fn filters_keep_their_choice_and_leave_out_the_others() {
     assert_eq!(shows(Some("shop"), Some("safety")), "c");
     assert_eq!(shows(Some(""), Some("")), "abc");
     assert_eq!(shows(Some("other"), None), "");
-    assert!(backups(&viewer(), &list, Some("shop"), None).contains("<option value=\"shop\" selected>shop</option>"));
+    assert!(of_list(&viewer(), &list, Some("shop"), None).contains("<option value=\"shop\" selected>shop</option>"));
 }
 
 #[test]
