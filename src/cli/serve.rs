@@ -113,6 +113,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         let hint = format!("make one: {}", context.typed.quoted(&["serve", "token", "--role", "admin"]));
         return Err(Failure::usage("nobody could get in: no token is configured", hint).into());
     }
+    warn_of_open_files(context);
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -199,6 +200,20 @@ fn tokens(context: &Context) -> anyhow::Result<Vec<Token>> {
         Ok(Token { name: token.name.clone(), role: token.role, digest })
     };
     context.settings.server.tokens.iter().map(read).collect()
+}
+
+/// Warns of files of tokens that every user of this machine can read. It is no error: containers mount secrets like that.
+fn warn_of_open_files(context: &Context) {
+    for token in &context.settings.server.tokens {
+        if let TokenSource::File(file) = &token.source
+            && std::fs::metadata(file).is_ok_and(|found| platform::allows(&found, 0o004))
+        {
+            let (file, name) = (quoted(file), &token.name);
+            context.ui.warning(format!(
+                "{file} can be read by all users and holds the token \"{name}\": run `chmod o= {file}`"
+            ));
+        }
+    }
 }
 
 fn digest_of_file(file: &Path, name: &Name) -> anyhow::Result<Sha256> {

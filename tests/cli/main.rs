@@ -97,11 +97,15 @@ mod serve;
 #[cfg(feature = "server")]
 mod serve_hostile;
 #[cfg(feature = "server")]
+mod serve_matrix;
+#[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
 mod serve_proxy;
 #[cfg(feature = "server")]
 mod serve_run;
+#[cfg(feature = "server")]
+mod serve_threats;
 #[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
