@@ -66,7 +66,7 @@ step format cargo fmt --check
 step lints cargo clippy --quiet --all-targets --locked -- -D warnings
 RUSTDOCFLAGS='-D warnings' step documentation cargo doc --quiet --no-deps --locked
 if command -v shellcheck >/dev/null; then
-    step scripts shellcheck scripts/*.sh .ci/run
+    step scripts shellcheck scripts/*.sh tests/cli/serve_legacy/*.sh .ci/run
 fi
 [ "$gear" = --fast ] || step dependencies dependencies
 # A shell starts background processes with SIGINT ignored, and children inherit that; the tests send SIGINT.

@@ -105,6 +105,8 @@ mod serve_proxy;
 #[cfg(feature = "server")]
 mod serve_run;
 #[cfg(feature = "server")]
+mod serve_stories;
+#[cfg(feature = "server")]
 mod serve_threats;
 #[cfg(feature = "server")]
 mod serve_world;
