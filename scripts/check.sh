@@ -81,7 +81,7 @@ if [ -n "$tools" ]; then
     if [ -x target/python/bin/python ]; then export HEIRLOOM_TEST_PYTHON=$PWD/target/python/bin/python; fi
 fi
 if command -v shellcheck >/dev/null; then
-    step scripts shellcheck scripts/*.sh .ci/run
+    step scripts shellcheck scripts/*.sh tests/cli/serve_legacy/*.sh .ci/run
 fi
 [ "$gear" = --fast ] || step dependencies dependencies
 # A shell starts background processes with SIGINT ignored, and children inherit that; the tests send SIGINT.

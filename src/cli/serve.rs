@@ -46,6 +46,20 @@ const LOOK: Duration = Duration::from_millis(100);
   heirloom serve                               on 127.0.0.1:8419
   heirloom serve --listen unix:/run/heirloom/admin.sock
 
+Security:
+  Without a token         nothing but the sign-in form, /livez and /readyz answers.
+  Viewers                 cannot change, download or delete anything.
+  Other sites             cannot post forms: each form carries a secret of its session.
+  The next application    on this host cannot, either. Under a path of another application, a hole in that one is a
+                          hole here: use a host name of its own.
+  Users of this machine   reach the port of a loopback address, but need a token. A Unix socket is for its owner and
+                          group. No command line, environment or log holds a token.
+  The configuration       holds digests of tokens, which let nobody in. Who can write to it lets anybody in.
+  Who writes to the store can replace backups and choose what a restore writes. They cannot have other files sent.
+  Databases, archives     are shown as text. Nothing in them is executed when they are shown.
+  The proxy               sees tokens and backups. Only addresses in trusted_proxy are believed about the client.
+  root                    and the user it runs as can do all that an administrator can.
+
 Exit codes: 0 ended by a signal; 1 cannot listen; 2 no token is configured")]
 pub struct ServeArgs {
     #[command(subcommand)]
@@ -113,6 +127,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         let hint = format!("make one: {}", context.typed.quoted(&["serve", "token", "--role", "admin"]));
         return Err(Failure::usage("nobody could get in: no token is configured", hint).into());
     }
+    warn_of_open_files(context);
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -199,6 +214,20 @@ fn tokens(context: &Context) -> anyhow::Result<Vec<Token>> {
         Ok(Token { name: token.name.clone(), role: token.role, digest })
     };
     context.settings.server.tokens.iter().map(read).collect()
+}
+
+/// Warns of files of tokens that every user of this machine can read. It is no error: containers mount secrets like that.
+fn warn_of_open_files(context: &Context) {
+    for token in &context.settings.server.tokens {
+        if let TokenSource::File(file) = &token.source
+            && std::fs::metadata(file).is_ok_and(|found| platform::allows(&found, 0o004))
+        {
+            let (file, name) = (quoted(file), &token.name);
+            context.ui.warning(format!(
+                "{file} can be read by all users and holds the token \"{name}\": run `chmod o= {file}`"
+            ));
+        }
+    }
 }
 
 fn digest_of_file(file: &Path, name: &Name) -> anyhow::Result<Sha256> {

@@ -58,7 +58,16 @@ pub struct OpenFile {
 impl OpenFile {
     /// Opens a regular file; a pipe or device is refused without blocking.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = open_at_once(path, Links::Follow)?;
+        Self::open_with(path, Links::Follow)
+    }
+
+    /// Like [`open`](Self::open); a symbolic link is refused, too.
+    pub fn open_no_link(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, Links::Refuse)
+    }
+
+    fn open_with(path: &Path, links: Links) -> io::Result<Self> {
+        let file = open_at_once(path, links)?;
         let found = file.metadata()?;
         if !found.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));

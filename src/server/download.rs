@@ -64,7 +64,7 @@ pub(super) async fn download(
     };
     set(header::CONTENT_TYPE, "application/octet-stream".into());
     set(header::CONTENT_LENGTH, (end - start).to_string());
-    set(header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", name.as_str().replace(['"', '\\'], "_")));
+    set(header::CONTENT_DISPOSITION, disposition(name.as_str()));
     set(header::ACCEPT_RANGES, "bytes".into());
     set(header::ETAG, tag);
     set(header::CACHE_CONTROL, "no-store, no-transform".into());
@@ -90,6 +90,15 @@ async fn open(app: &Arc<App>, name: &ArchiveName) -> Result<Opened, Refusal> {
         }
         _ => Err(Refusal::busy("the store does not answer")),
     }
+}
+
+/// A header has only ASCII: other names come twice, the second time as RFC 6266 encodes them.
+fn disposition(name: &str) -> String {
+    let plain = name.replace(|sign: char| !matches!(sign, ' '..='~') || matches!(sign, '"' | '\\' | '%'), "_");
+    if plain == name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", super::site::percent(name))
 }
 
 /// A name is given once, so name and size say which bytes these are.

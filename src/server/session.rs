@@ -60,19 +60,25 @@ impl Sessions {
         self.origin.as_ref().is_some_and(|origin| origin.starts_with("https://"))
     }
 
-    /// The prefix `__Host-` keeps other hosts of the same domain from setting it.
-    fn cookie_name(&self) -> &'static str {
-        if self.is_secure() { "__Host-heirloom" } else { "heirloom" }
+    /// The prefix `__Host-` keeps other hosts of the same domain from setting it. Cookies ignore ports, and that prefix
+    /// wants the path `/`: port and path are in the name, so that two servers on one host have one each.
+    fn cookie_name(&self, headers: &HeaderMap) -> String {
+        let own = self.origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        let host = own.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+        let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+        let place = format!("{}{}", port.map(|port| format!("-{port}")).unwrap_or_default(), self.base);
+        let place = place.replace(|sign: char| !sign.is_ascii_alphanumeric(), "-");
+        format!("{}heirloom{place}", if self.is_secure() { "__Host-" } else { "" })
     }
 
-    fn cookie(&self, value: &str, more: &str) -> HeaderValue {
+    fn cookie(&self, headers: &HeaderMap, value: &str, more: &str) -> HeaderValue {
         let secure = if self.is_secure() { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}", self.cookie_name());
+        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}", self.cookie_name(headers));
         HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
     }
 
     /// Begins a session, and returns its cookie.
-    pub(super) fn begin(&self, name: &str, role: Role) -> std::io::Result<HeaderValue> {
+    pub(super) fn begin(&self, headers: &HeaderMap, name: &str, role: Role) -> std::io::Result<HeaderValue> {
         let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let (secret, form_token) = (hex(platform::random_bytes()?), hex(platform::random_bytes()?));
         let now = Instant::now();
@@ -84,7 +90,7 @@ impl Sessions {
             idle.map(|digest| all.remove(&digest));
         }
         all.insert(Sha256::of(secret.as_bytes()), session);
-        Ok(self.cookie(&secret, ""))
+        Ok(self.cookie(headers, &secret, ""))
     }
 
     /// Returns the session of a request, and renews it.
@@ -101,13 +107,14 @@ impl Sessions {
         if let Some(digest) = self.digest(headers) {
             self.all().remove(&digest);
         }
-        self.cookie("", "; Max-Age=0")
+        self.cookie(headers, "", "; Max-Age=0")
     }
 
     fn digest(&self, headers: &HeaderMap) -> Option<Sha256> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let (_, secret) = pairs.find(|(name, _)| *name == self.cookie_name())?;
+        let own = self.cookie_name(headers);
+        let (_, secret) = pairs.find(|(name, _)| *name == own)?;
         Some(Sha256::of(secret.as_bytes()))
     }
 
@@ -170,14 +177,26 @@ mod tests {
         for other in ["http://backups.example", "https://evil.example", "null", "https://backups.example.evil"] {
             assert!(!own.is_from_us(&headers(&[("origin", other), ("host", "backups.example")])), "{other}");
         }
-        let cookie = own.begin("ops", Role::Admin).unwrap();
+        let cookie = own.begin(&HeaderMap::new(), "ops", Role::Admin).unwrap();
         let cookie = cookie.to_str().unwrap();
-        assert!(cookie.starts_with("__Host-heirloom=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure"));
+        assert!(
+            cookie.starts_with("__Host-heirloom-x=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure")
+        );
         let pair = cookie.split(';').next().unwrap();
         let found = own.find(&headers(&[("cookie", &format!("a=b; {pair}"))])).unwrap();
         assert_eq!((found.name.as_str(), found.role), ("ops", Role::Admin));
         own.end(&headers(&[("cookie", pair)]));
         assert!(own.find(&headers(&[("cookie", pair)])).is_none());
+    }
+
+    #[test]
+    fn servers_on_one_host_have_cookies_of_their_own() {
+        let of = |url: Option<&str>, host| sessions(url).cookie_name(&headers(&[("host", host)]));
+        assert_eq!(of(None, "localhost"), "heirloom");
+        assert_eq!(of(None, "localhost:8419"), "heirloom-8419");
+        assert_eq!((of(None, "[::1]:8420"), of(None, "[::1]")), ("heirloom-8420".into(), "heirloom".into()));
+        assert_eq!(of(Some("https://a.example"), "other"), "__Host-heirloom");
+        assert_eq!(of(Some("https://a.example:8443/x/y/"), "other"), "__Host-heirloom-8443-x-y");
     }
 
     #[test]

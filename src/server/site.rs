@@ -200,7 +200,7 @@ async fn enter(State(app): Shared, parts: Parts, body: Bytes) -> Response {
     let Some((name, role)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
         return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, true))).into_response();
     };
-    match app.sessions.begin(&name, role) {
+    match app.sessions.begin(&parts.headers, &name, role) {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{base}/"))).into_response(),
         Err(cause) => Trouble { base, refusal: Refusal::internal(&cause.to_string()) }.into_response(),
     }
@@ -341,7 +341,7 @@ async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, head
 }
 
 /// A name is made of letters, digits and few signs; everything else is encoded all the same.
-fn percent(name: &str) -> String {
+pub(super) fn percent(name: &str) -> String {
     form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 

@@ -206,7 +206,8 @@ impl ReadStore for LocalStore {
 
     fn open(&self, name: &str, _: Option<&Entry>) -> Result<Arc<dyn ReadAt>, StoreError> {
         let path = self.path(name)?;
-        OpenFile::open(&path)
+        // As `list`: a symbolic link is no archive. Who may write here must not choose which file others are sent.
+        OpenFile::open_no_link(&path)
             .map(|file| Arc::new(file) as Arc<dyn ReadAt>)
             .map_err(|cause| self.failed("open", name, cause))
     }

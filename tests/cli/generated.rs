@@ -94,7 +94,7 @@ fn page(command: &Command, name: &str, siblings: &[String]) -> Vec<u8> {
     page
 }
 
-/// Cuts the text behind the options into its parts: "Examples:" and "Exit codes:" open one each, everything else is
+/// Cuts the text behind the options into its parts: "Examples:", "Exit codes:" and "Security:" open one each, everything else is
 /// notes.
 fn sections(help: &str) -> Vec<(String, Vec<&str>)> {
     let mut sections: Vec<(String, Vec<&str>)> = Vec::new();
@@ -102,6 +102,7 @@ fn sections(help: &str) -> Vec<(String, Vec<&str>)> {
         let (title, rest) = match paragraph.split_once(':') {
             Some(("Example" | "Examples", rest)) => ("EXAMPLES", rest),
             Some(("Exit codes", rest)) => ("EXIT STATUS", rest),
+            Some(("Security", rest)) => ("SECURITY", rest),
             _ => ("NOTES", paragraph),
         };
         sections.push((title.into(), rest.trim_start_matches('\n').lines().map(str::trim_end).collect()));

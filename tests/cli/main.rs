@@ -97,6 +97,8 @@ mod serve;
 #[cfg(feature = "server")]
 mod serve_hostile;
 #[cfg(feature = "server")]
+mod serve_matrix;
+#[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
 mod serve_proxy;
@@ -104,6 +106,10 @@ mod serve_proxy;
 mod serve_run;
 #[cfg(feature = "server")]
 mod serve_scale;
+#[cfg(feature = "server")]
+mod serve_stories;
+#[cfg(feature = "server")]
+mod serve_threats;
 #[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]

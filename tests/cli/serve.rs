@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::run_world::{Run, live};
 use crate::serve_world::{ADMIN, Server, VIEWER, world};
-use crate::tools::have;
+use crate::tools::{have, installed};
 use crate::world::World;
 
 const OPENAPI: &str = include_str!("../../src/server/openapi.json");
@@ -282,6 +282,19 @@ fn the_paths_of_the_old_applications_answer_if_that_is_asked_for() {
         server.ask(method, path, None, "").is(401);
     }
     server.ask("POST", "/admin/restore-database", Some(VIEWER), "").is(403);
+}
+
+#[test]
+fn the_requests_of_the_old_front_ends_end_in_a_restored_database() {
+    if !installed("the requests of the old front ends", &["curl", "sqlite3", "python3"]) {
+        return;
+    }
+    let world = world("legacy_paths = true");
+    let server = Server::start(&world);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/serve_legacy/old_front_ends.sh");
+    let ran = world.run(&mut world.shell(&format!("exec bash {script} http://{} {ADMIN} app.db", server.address)));
+    assert!(ran.success().stdout.contains("all requests of the old front ends are answered"));
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
 
 #[test]

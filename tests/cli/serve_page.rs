@@ -7,7 +7,7 @@ use crate::world::World;
 pub struct Browser<'a> {
     server: &'a Server,
     host: String,
-    cookie: String,
+    pub cookie: String,
 }
 
 impl<'a> Browser<'a> {
@@ -24,7 +24,7 @@ impl<'a> Browser<'a> {
     }
 
     /// The form token that the views carry.
-    fn form_token(&self) -> String {
+    pub fn form_token(&self) -> String {
         let page = self.get("/").is(200).text();
         page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
     }
@@ -34,13 +34,13 @@ impl<'a> Browser<'a> {
         self.post_from(path, fields, &origin, &self.form_token())
     }
 
-    fn post_from(&self, path: &str, fields: &str, headers: &str, form_token: &str) -> Answer {
+    pub fn post_from(&self, path: &str, fields: &str, headers: &str, form_token: &str) -> Answer {
         let headers = format!("Host: {}\r\nCookie: {}\r\n{headers}", self.host, self.cookie);
         request(self.server, "POST", path, &headers, &format!("form_token={form_token}&{fields}"))
     }
 
     /// Waits for the job that a form started.
-    fn job(&self, answer: Answer) -> String {
+    pub fn job(&self, answer: Answer) -> String {
         let place = answer.is(303).header("location").unwrap();
         loop {
             let job = self.get(&format!("/api/v1{place}")).is(200).json();
@@ -52,18 +52,18 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn request(server: &Server, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+pub fn request(server: &Server, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let length = body.len();
     let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
     let head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n{kind}");
     server.send(format!("{head}{headers}\r\n{body}").as_bytes())
 }
 
-fn digest(page: &str) -> String {
+pub fn digest(page: &str) -> String {
     page.split("name=\"plan\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }
 
-fn newest(world: &World) -> String {
+pub fn newest(world: &World) -> String {
     world.archives().pop().unwrap()
 }
 
@@ -189,7 +189,7 @@ fn under_a_prefix_links_cookie_and_redirects_follow_public_url() {
     let entered = request(&server, "POST", "/x/sign-in", own, &format!("token={ADMIN}")).is(303);
     assert_eq!(entered.header("location").as_deref(), Some("/x/"));
     let cookie = entered.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("__Host-heirloom=") && cookie.contains("; Secure"), "{cookie}");
+    assert!(cookie.starts_with("__Host-heirloom-x=") && cookie.contains("; Secure"), "{cookie}");
     let headers = format!("{own}Cookie: {}\r\n", cookie.split(';').next().unwrap());
     // A proxy passes the prefix on, or takes it away.
     for path in ["/x/", "/"] {

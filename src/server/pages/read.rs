@@ -9,15 +9,24 @@ use crate::names::printable;
 
 /// What is shown for a missing field.
 pub(super) const NOT_KNOWN: &str = "not known";
+/// How much of a text is shown, in characters: a note may have megabytes.
+const LONGEST: usize = 2000;
 
 /// Returns a text as it is in the document, for links and comparisons.
 pub(super) fn raw<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str()
 }
 
-/// Returns a text for people: without control characters and direction marks.
+/// Returns a text for people: without control characters and direction marks, and not too long.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<Cow<'a, str>> {
-    raw(value, key).map(printable)
+    raw(value, key).map(brief)
+}
+
+fn brief(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", printable(&text[..end]))),
+        None => printable(text),
+    }
 }
 
 /// Returns a text for people, or "not known".
@@ -44,7 +53,7 @@ pub(super) fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 
 /// Returns the texts of a list, for people.
 pub(super) fn texts<'a>(value: &'a Value, key: &str) -> Vec<Cow<'a, str>> {
-    items(value, key).iter().filter_map(Value::as_str).map(printable).collect()
+    items(value, key).iter().filter_map(Value::as_str).map(brief).collect()
 }
 
 /// Returns a part of a document, null if there is none.
