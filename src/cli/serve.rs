@@ -47,18 +47,23 @@ const LOOK: Duration = Duration::from_millis(100);
   heirloom serve --listen unix:/run/heirloom/admin.sock
 
 Security:
-  Without a token         nothing but the sign-in form, /livez and /readyz answers.
-  Viewers                 cannot change, download or delete anything.
-  Other sites             cannot post forms: each form carries a secret of its session.
-  The next application    on this host cannot, either. Under a path of another application, a hole in that one is a
-                          hole here: use a host name of its own.
-  Users of this machine   reach the port of a loopback address, but need a token. A Unix socket is for its owner and
-                          group. No command line, environment or log holds a token.
-  The configuration       holds digests of tokens, which let nobody in. Who can write to it lets anybody in.
-  Who writes to the store can replace backups and choose what a restore writes. They cannot have other files sent.
-  Databases, archives     are shown as text. Nothing in them is executed when they are shown.
-  The proxy               sees tokens and backups. Only addresses in trusted_proxy are believed about the client.
-  root                    and the user it runs as can do all that an administrator can.
+  Without a token, only the sign-in form, /livez and /readyz answer, and
+  /metrics if metrics_open is set.
+  A viewer cannot change, download or delete anything.
+  Another site or port in the same browser cannot post forms: each form
+  carries a secret of its session, and its origin is compared.
+  Other users of the machine reach a loopback address, but need a token; a
+  Unix socket is for its owner and group. No command line, environment or log
+  holds a token.
+  The configuration holds digests, which let nobody in; whoever can write to
+  it lets anybody in.
+  Whoever writes to the store can replace backups, and so choose what a
+  restore writes, but cannot have other files sent.
+  Names and contents of databases and archives are shown as text, and nothing
+  in them is executed.
+  The proxy sees tokens and backups. Only addresses in trusted_proxy are
+  believed about the client.
+  root, and the user that it runs as, can do what an administrator can.
 
 Exit codes: 0 ended by a signal; 1 cannot listen; 2 no token is configured")]
 pub struct ServeArgs {

@@ -217,6 +217,23 @@ fn what_stands_in_a_database_is_shown_as_its_name() {
     assert!(browser.get(&format!("/backups/{name}")).text().contains("&lt;img src=x onerror=alert(1)&gt;"));
 }
 
+/// Who reads the page may have no shell.
+#[test]
+fn a_command_as_advice_is_named_as_one_and_a_schedule_that_nobody_runs_too() {
+    let world = world("");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let page = browser.get("/").is(200).text();
+    assert!(
+        page.contains("What to do, at a shell on the server: </strong>"),
+        "{page}"
+    );
+    assert!(page.contains("Nothing starts these jobs on this host now"), "{page}");
+    browser.job(browser.post("/backups", "set=app"));
+    let refused = browser.get(&format!("/backups/{}/delete", newest(&world))).is(409).text();
+    assert!(refused.contains("Not possible now") && refused.contains("at a shell on the server"), "{refused}");
+}
+
 /// The disk with the store is not mounted, and then an archive was deleted by hand while its page was open.
 #[test]
 fn a_store_that_is_away_is_never_shown_as_good() {

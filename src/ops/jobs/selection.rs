@@ -95,7 +95,11 @@ impl Selection<'_> {
         if sets.is_empty() {
             let names = settings.each.iter().map(|each| &each.name).chain(configured.keys());
             let known = names.take(MOST_NAMES).map(ToString::to_string).collect();
-            return Err(Failure::usage("no such set in the configuration", Remedy::ChooseFrom(known)));
+            let message = match self.set {
+                Some(wanted) => format!("there is no set \"{wanted}\" in the configuration"),
+                None => "there is no set in the configuration".to_owned(),
+            };
+            return Err(Failure::usage(message, Remedy::ChooseFrom(known)));
         }
         let holds = |set: &Name, name: &Name| configured[set].databases.contains_key(name);
         // An unknown name is an error: ignoring it would silently back up less.

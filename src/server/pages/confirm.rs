@@ -143,7 +143,7 @@ pub fn confirm_undo(page: &Page, plan: &Value, digest: &str, refused: bool) -> S
         @if let Some(restore) = text(plan, "undo_of") { p { "This will " strong { (restore) } "." } }
         dl.facts {
             dt { "From the safety backup" } dd.long { (shown(plan, "archive")) }
-            dt { "Its state is of" } dd {
+            dt { "Contents as of" } dd {
                 (instant(plan, "created_at").map_or_else(|| html! { (NOT_KNOWN) }, time))
             }
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use maud::html;
 
 use super::layout::{Page, View, bare, document};
-use super::words::advice;
+use super::words::{advice, what_to_do};
 use crate::names::printable;
 
 /// Renders the form that takes a token.
@@ -32,7 +32,7 @@ pub fn error(page: Option<&Page>, base: &str, status: u16, message: &str, hint: 
     let content = html! {
         h1 { (title) }
         p.alert { (printable(message)) }
-        @if let Some(hint) = hint { p { strong { "What to do: " } (advice(&printable(hint))) } }
+        @if let Some(hint) = hint { p { strong { (what_to_do(hint)) } (advice(&printable(hint))) } }
         p { a href={ (base) "/" } { "Go to the overview" } }
         p.quiet { "HTTP status " (status) "." }
     };
@@ -48,7 +48,7 @@ fn title(status: u16) -> Cow<'static, str> {
         401 => "Not signed in",
         403 => "Not allowed",
         404 => "Not found",
-        409 => "Conflict",
+        409 => "Not possible now",
         413 | 431 => "Too large",
         429 => "Too many requests",
         503 => "Not available now",

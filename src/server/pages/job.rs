@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::layout::{Page, View, document_with, encoded};
 use super::read::{flag, items, number, part, raw, shown, text, texts};
-use super::words::{Mark, advice, sentence, size, when_of};
+use super::words::{Mark, advice, sentence, size, what_to_do, when_of};
 use crate::names::printable;
 use crate::text;
 
@@ -38,7 +38,7 @@ pub fn job(page: &Page, job: &Value) -> String {
         dl.facts {
             dt { "Started" } dd { (when_of(job, "started", page.now)) }
             @if !is_running { dt { "Ended" } dd { (when_of(job, "ended", page.now)) } }
-            @if let Some(code) = number(job, "code") { dt { "Exit code" } dd { (code) } }
+            @if let Some(code) = number(job, "code").filter(|code| *code != 0) { dt { "Exit code" } dd { (code) } }
         }
         p { a href={ (page.base) "/" } { "Overview" } " · " a href={ (page.base) "/backups" } { "Backups" } }
     };
@@ -90,7 +90,7 @@ fn ended(page: &Page, job: &Value) -> Markup {
     let document = part(job, "document");
     html! {
         @if let Some(message) = text(error, "message") { p.alert role="alert" { (message) } }
-        @if let Some(hint) = text(error, "hint") { p { strong { "What to do: " } (advice(&hint)) } }
+        @if let Some(hint) = text(error, "hint") { p { strong { (what_to_do(&hint)) } (advice(&hint)) } }
         @if raw(job, "state") == Some("cancelled") {
             p { "It was cancelled. What was complete before that stays; nothing is left half done." }
         }

@@ -8,7 +8,7 @@ use super::calendar;
 use super::index::{Index, measure};
 use super::layout::{Page, View, document};
 use super::read::{NOT_KNOWN, archives, flag, instant, is_listed, items, number, part, raw, shown, text};
-use super::words::{Mark, advice, sentence, size, time, when, when_of};
+use super::words::{Mark, advice, sentence, size, time, what_to_do, when, when_of};
 use crate::names::printable;
 use crate::text;
 
@@ -70,12 +70,12 @@ pub fn overview(
             }
             (rotate(page, rotation))
         }
-        (upcoming(page, schedule))
+        (upcoming(page, status, schedule))
         section aria-labelledby="store" {
             h2 #store { "Store" }
             dl.facts {
                 dt { "Main store" } dd.long { (shown(status, "store")) }
-                dt { "Supervised by" } dd {
+                dt { "Jobs are run by" } dd {
                     @if status.get("supervisor").is_some_and(Value::is_null) { "nothing on this host" }
                     @else { (shown(status, "supervisor")) }
                 }
@@ -162,7 +162,7 @@ fn found(page: &Page, finding: &Finding, index: &Index) -> Markup {
         li class=(finding.mark.class()) {
             p { (finding.mark.named(finding.mark.word())) " " strong.long { (finding.title) } }
             p.long { (finding.what) }
-            @if let Some(words) = &finding.advice { p.long { strong { "What to do: " } (advice(words)) } }
+            @if let Some(words) = &finding.advice { p.long { strong { (what_to_do(words)) } (advice(words)) } }
             @if let Some(set) = finding.set {
                 div.actions {
                     (remedy(page, finding.check, set, index))
@@ -221,7 +221,7 @@ fn card(page: &Page, number: usize, mark: Mark, set: &Value, index: &Index) -> M
                 }
                 dt { "Since then" } dd { (shown(set, "why")) }
                 dt { "Backups" } dd { (number_of_backups(index, name)) }
-                dt { "Verified" } dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "no verify known" } }
+                dt { "Verified" } dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "never, as far as is known" } }
                 dt { "Copies" } dd { (copies(set)) }
             }
             (databases(set, checks))
@@ -347,9 +347,9 @@ fn rotate(page: &Page, rotation: Option<&Value>) -> Markup {
     html! {
         p {
             @if count("remove") == 0 {
-                code { "rotate" } " would remove nothing now."
+                "No old backup would be removed now."
             } @else {
-                code { "rotate" } " would remove " (text::count(count("remove"), "backup")) " now and free "
+                "Removing old backups would remove " (text::count(count("remove"), "backup")) " now and free "
                 (size(plan, "freed_bytes")) "; " (text::thousands(count("keep"))) " stay. "
                 @if page.is_admin { a href={ (page.base) "/rotate" } { "Show what would be removed" } }
             }
@@ -357,7 +357,7 @@ fn rotate(page: &Page, rotation: Option<&Value>) -> Markup {
     }
 }
 
-fn upcoming(page: &Page, schedule: &Value) -> Markup {
+fn upcoming(page: &Page, status: &Value, schedule: &Value) -> Markup {
     let jobs = items(schedule, "jobs");
     html! {
         section aria-labelledby="next" {
@@ -368,6 +368,9 @@ fn upcoming(page: &Page, schedule: &Value) -> Markup {
             @if jobs.is_empty() {
                 p { @if schedule.get("jobs").is_some() { "No job is scheduled." } @else { "The schedule is not known." } }
             } @else {
+                @if status.get("supervisor").is_some_and(Value::is_null) {
+                    p { "Nothing starts these jobs on this host now: " code { "heirloom run" } " does, and it is not running." }
+                }
                 table.stack {
                     caption.unseen { "Scheduled jobs" }
                     thead { tr {

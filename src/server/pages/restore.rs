@@ -79,7 +79,7 @@ pub fn restore_plan(
         @if refused { (changed_since("restored")) }
         dl.facts {
             dt { "From the backup" } dd.long { a href=(page.backup_url(name, "")) { (printable(name)) } }
-            dt { "Its state is of" } dd { (at(plan)) }
+            dt { "Contents as of" } dd { (at(plan)) }
             @if let Some(set) = &set { dt { "Set" } dd { (set) } }
         }
         (steps(plan))

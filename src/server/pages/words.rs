@@ -90,6 +90,11 @@ pub(super) fn count(value: &Value, key: &str) -> String {
     number(value, key).map_or_else(|| NOT_KNOWN.to_owned(), text::thousands)
 }
 
+/// Returns the words before advice. A command needs a shell, which who reads the page may not have.
+pub(super) fn what_to_do(words: &str) -> &'static str {
+    if words.contains("heirloom ") { "What to do, at a shell on the server: " } else { "What to do: " }
+}
+
 /// Renders advice; what stands in backticks is a command.
 pub(super) fn advice(words: &str) -> Markup {
     let parts: Vec<&str> = words.split('`').collect();
