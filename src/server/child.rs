@@ -17,6 +17,10 @@ use crate::platform::supervise::{Start, Supervised};
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How often a child is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// The nice value of what is only looked at: a backup and the application come first.
+pub(super) const LOOKING: i32 = 10;
+/// The nice value of what was ordered: that of this program.
+pub(super) const WORKING: i32 = 0;
 /// The form of `health` that is no JSON.
 pub(super) const PROMETHEUS: &str = "--prometheus";
 const SIGTERM: i32 = 15;
@@ -57,6 +61,7 @@ impl Program {
         &self,
         words: &[String],
         who: &str,
+        nice: i32,
         is_cancelled: impl Fn() -> bool,
         report: impl Fn(Value) + Send + 'static,
     ) -> std::io::Result<Done> {
@@ -72,7 +77,7 @@ impl Program {
             without: &[],
             // Who did it, in the activity log.
             with: &[("LOGNAME".into(), who.into())],
-            nice: 0,
+            nice,
             group: Group::Own,
             read: true,
         };

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::App;
 use super::answer::Refusal;
-use super::child::Done;
+use super::child::{Done, LOOKING};
 use crate::names::ArchiveName;
 
 /// How many documents are read at the same time.
@@ -164,7 +164,7 @@ impl App {
         let run = move || {
             // Held by the child, which a client that goes away does not end.
             let _turn = turn;
-            app.program.run(&words, &who, || stops(begun), |_| {})
+            app.program.run(&words, &who, LOOKING, || stops(begun), |_| {})
         };
         let outcome = match tokio::task::spawn_blocking(run).await {
             Ok(Ok(done)) => Ok(Arc::new(done)),

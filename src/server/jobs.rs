@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::App;
 use super::answer::Refusal;
-use super::child::Done;
+use super::child::{Done, WORKING};
 
 /// How many jobs that ended are remembered.
 const REMEMBERED: usize = 100;
@@ -126,7 +126,7 @@ impl App {
                 move |progress| *locked(&job.progress) = progress
             };
             let is_cancelled = || of_thread.is_cancelled.load(Ordering::SeqCst);
-            let done = app.program.run(&of_thread.order.words, &of_thread.order.who, is_cancelled, report);
+            let done = app.program.run(&of_thread.order.words, &of_thread.order.who, WORKING, is_cancelled, report);
             let done = done.unwrap_or_else(|cause| Done {
                 code: 1,
                 error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),

@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn pages_hold_every_backup_once_in_both_directions() {
-        let archive = |n: usize| json!({"archive": format!("a{n}"), "set": if n % 2 == 0 { "even" } else { "odd" }});
+        let archive =
+            |n: usize| json!({"archive": format!("a{n}"), "set": if n.is_multiple_of(2) { "even" } else { "odd" }});
         let text = json!({"archives": (0..450).map(archive).collect::<Vec<_>>()}).to_string();
         let all = Text::read(text.as_bytes()).archives().unwrap();
         let names = |shown: &[&Archive]| shown.iter().map(|one| one.archive.clone()).collect::<Vec<_>>();
