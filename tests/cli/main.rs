@@ -107,6 +107,8 @@ mod serve_run;
 #[cfg(feature = "server")]
 mod serve_scale;
 #[cfg(feature = "server")]
+mod serve_schema;
+#[cfg(feature = "server")]
 mod serve_stories;
 #[cfg(feature = "server")]
 mod serve_threats;
