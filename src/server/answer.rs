@@ -38,10 +38,15 @@ impl Refusal {
             11 | 14 => StatusCode::CONFLICT,
             13 => StatusCode::UNPROCESSABLE_ENTITY,
             15 => StatusCode::INSUFFICIENT_STORAGE,
-            16 | 17 => StatusCode::SERVICE_UNAVAILABLE,
+            // The last one: it took too long, and was stopped.
+            16 | 17 | 143 => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let other = || Self::new(status, code, "failed", &format!("the command ended with exit code {code}")).error;
+        let said = match code {
+            143 => "this took too long, and was stopped: try again, or look with the command line".to_owned(),
+            _ => format!("the command ended with exit code {code}"),
+        };
+        let other = || Self::new(status, code, "failed", &said).error;
         Self { status, error: error.unwrap_or_else(other), more: Value::Null }
     }
 
@@ -146,4 +151,20 @@ pub(super) async fn secure(mut response: Response) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_too_long_can_be_asked_for_again() {
+        let refusal = Refusal::of(143, None);
+        assert_eq!(
+            (refusal.status, refusal.headers().contains_key("retry-after")),
+            (StatusCode::SERVICE_UNAVAILABLE, true)
+        );
+        let other = Refusal::of(1, None);
+        assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }
