@@ -311,12 +311,7 @@ async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, head
     visitor.form(app, headers, body)?;
     let name = visitor.archive(name)?;
     visitor.document(app, &[command, name.as_str()]).await?;
-    Ok(visitor.to(&format!("/backups/{}", percent(name.as_str()))))
-}
-
-/// A name is made of letters, digits and few signs; everything else is encoded all the same.
-pub(super) fn percent(name: &str) -> String {
-    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+    Ok(visitor.to(&format!("/backups/{}", download::percent(name.as_str()))))
 }
 
 async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {

@@ -224,10 +224,7 @@ fn a_command_as_advice_is_named_as_one_and_a_schedule_that_nobody_runs_too() {
     let server = Server::start(&world);
     let browser = Browser::enter(&server, "localhost", ADMIN);
     let page = browser.get("/").is(200).text();
-    assert!(
-        page.contains("What to do, at a shell on the server: </strong>"),
-        "{page}"
-    );
+    assert!(page.contains("What to do, at a shell on the server: </strong>"), "{page}");
     assert!(page.contains("Nothing starts these jobs on this host now"), "{page}");
     browser.job(browser.post("/backups", "set=app"));
     let refused = browser.get(&format!("/backups/{}/delete", newest(&world))).is(409).text();
