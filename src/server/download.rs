@@ -98,7 +98,12 @@ fn disposition(name: &str) -> String {
     if plain == name {
         return format!("attachment; filename=\"{plain}\"");
     }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", super::site::percent(name))
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{}", percent(name))
+}
+
+/// A name is made of letters, digits and few signs; everything else is encoded all the same.
+pub(super) fn percent(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// A name is given once, so name and size say which bytes these are.
