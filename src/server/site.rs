@@ -336,18 +336,8 @@ async fn unpin(
 async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, headers: &HeaderMap, body: &Bytes) -> View {
     visitor.form(app, headers, body)?;
     let name = visitor.archive(name)?;
-<<<<<<< HEAD
     app.mark(command, &name, &visitor.who.text).await.map_err(|refusal| visitor.trouble(refusal))?;
-    Ok(visitor.to(&format!("/backups/{}", percent(name.as_str()))))
-}
-
-/// A name is made of letters, digits and few signs; everything else is encoded all the same.
-pub(super) fn percent(name: &str) -> String {
-    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
-=======
-    visitor.document(app, &[command, name.as_str()]).await?;
     Ok(visitor.to(&format!("/backups/{}", download::percent(name.as_str()))))
->>>>>>> threats
 }
 
 async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {

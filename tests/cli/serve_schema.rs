@@ -1,5 +1,7 @@
 //! The API against its own description: schemathesis sends what the OpenAPI document allows, and what it does not allow.
 
+#![allow(clippy::print_stdout, reason = "says how many requests were sent")]
+
 use std::fs;
 
 use serde_json::{Value, json};
