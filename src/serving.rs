@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use crate::config::{Role, ServerSettings};
 use crate::digest::Sha256;
@@ -24,6 +25,8 @@ pub struct Serving<R> {
     pub settings: ServerSettings,
     /// Who may use it.
     pub tokens: Vec<Token>,
+    /// What signs an administrator in while there is no token.
+    pub code: Option<Code>,
     /// Where to ask.
     pub asks: Sender<Ask<R>>,
     /// Set when it is to end.
@@ -39,6 +42,15 @@ pub struct Token {
     pub role: Role,
     /// The digest of its text.
     pub digest: Sha256,
+}
+
+/// A code that gives one session of the page, known by its digest.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// The digest of its text.
+    pub digest: Sha256,
+    /// When it is worth nothing any more, by a clock that nobody sets.
+    pub until: Instant,
 }
 
 /// What the server asks the starting process for. `R` is an open archive.
@@ -63,6 +75,11 @@ pub enum Ask<R> {
         who: String,
         /// The archive.
         archive: Option<String>,
+    },
+    /// The one-time code was redeemed.
+    Redeemed {
+        /// The address.
+        who: String,
     },
     /// It ended.
     Ended,

@@ -78,6 +78,7 @@ mod run_unrestored;
 mod schedule;
 mod schedule_units;
 mod serve;
+mod serve_code;
 mod settings;
 mod show;
 mod stages;

@@ -30,6 +30,9 @@ const OUTPUT: Duration = Duration::from_secs(2);
 /// The variables that belong to the supervisor alone.
 const OURS: [&str; 5] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"];
 
+/// What a warning begins with.
+const WARNING: &str = "warning: ";
+
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
@@ -60,7 +63,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 enum Said {
     Document(Option<Value>),
-    Lines(Vec<String>),
+    Line(String),
     Captured,
     GaveWay,
 }
@@ -108,7 +111,7 @@ impl Starter {
             let spawn =
                 |name: &str, body: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.into()).spawn(body);
             let _ = spawn("job output", Box::new(move || drop(sender.send(Said::Document(document(stdout))))));
-            let _ = spawn("job messages", Box::new(move || drop(other.send(Said::Lines(lines(stderr, &other))))));
+            let _ = spawn("job messages", Box::new(move || lines(stderr, &other)));
         }
         Ok(Job { process, said, early: Vec::new(), cancelled: None, killed: false, started: Instant::now() })
     }
@@ -120,23 +123,18 @@ fn document(mut stdout: ChildStdout) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
-/// Returns the lines until the end. Those that are for this program are reported at once instead.
-fn lines(stderr: ChildStderr, said: &Sender<Said>) -> Vec<String> {
-    BufReader::new(stderr)
-        .split(b'\n')
-        .map_while(Result::ok)
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
-        .filter(|line| {
-            let report = match line.as_str() {
-                CAPTURED => Said::Captured,
-                GAVE_WAY => Said::GaveWay,
-                _ => return true,
-            };
-            // The job may be collected already.
-            let _ = said.send(report);
-            false
-        })
-        .collect()
+/// Reports the lines as they come.
+fn lines(stderr: ChildStderr, said: &Sender<Said>) {
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let report = match line.as_str() {
+            CAPTURED => Said::Captured,
+            GAVE_WAY => Said::GaveWay,
+            _ => Said::Line(line),
+        };
+        // The job may be collected already.
+        let _ = said.send(report);
+    }
 }
 
 impl Job {
@@ -162,6 +160,17 @@ impl Job {
     pub(super) fn has_captured(&mut self) -> bool {
         self.early.extend(self.said.try_iter());
         self.early.iter().any(|said| matches!(said, Said::Captured))
+    }
+
+    /// Takes the warnings that it has printed so far.
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        self.early.extend(self.said.try_iter());
+        let is_warning = |said: &mut Said| matches!(said, Said::Line(line) if line.starts_with(WARNING));
+        let text = |said| match said {
+            Said::Line(line) => line[WARNING.len()..].to_owned(),
+            _ => String::new(),
+        };
+        self.early.extract_if(.., is_warning).map(text).collect()
     }
 
     /// Returns whether it has ended.
@@ -191,7 +200,7 @@ impl Job {
         {
             match said {
                 Said::Document(document) => done.document = document,
-                Said::Lines(lines) => lines.iter().for_each(|line| done.read(line)),
+                Said::Line(line) => done.read(&line),
                 Said::Captured => {}
                 Said::GaveWay => done.gave_way = true,
             }
@@ -207,7 +216,7 @@ impl Done {
             let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
             self.error = Some((text("message").unwrap_or_default(), text("hint")));
         } else if !line.trim().is_empty() {
-            self.warnings.push(line.strip_prefix("warning: ").unwrap_or(line).to_owned());
+            self.warnings.push(line.strip_prefix(WARNING).unwrap_or(line).to_owned());
         }
     }
 

@@ -33,9 +33,14 @@ impl RunServer {
 
     /// Starts it, and starts it again some time after it ended: a port may be free later.
     pub(super) fn look(&mut self, start: &Start<'_>, context: &Context) {
+        if let Some(job) = &mut self.job {
+            // It runs for as long as the application: nobody would see at its end what it says now.
+            job.warnings().iter().for_each(|warning| context.ui.warning(format!("the admin server: {warning}")));
+        }
         if let Some(job) = &mut self.job
             && let Some(done) = job.done()
         {
+            done.warn(context);
             context.ui.warning(format!("the admin server ended: {}; the application goes on", done.why()));
             self.job = None;
             self.next = Instant::now() + AGAIN;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use super::serve_code::OneTimeCode;
 use super::ui::Tone;
 use super::{Context, Outcome};
-use crate::config::{TokenSource, is_address};
+use crate::config::{TokenSource, is_address, is_local};
 use crate::digest::Sha256;
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{ArchiveName, Name};
@@ -35,6 +36,10 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Lists, makes, verifies, downloads, restores and deletes backups in a browser or over HTTP, with the same checks as the
 /// commands of the same names. Nobody gets in without a token of the configuration (`heirloom serve token`): the page
 /// asks for it once, scripts send it with each request (`Authorization: Bearer TOKEN`).
+///
+/// If no token is configured, `serve` prints a one-time code at a terminal, or the path of a file with it. Within 10
+/// minutes, the code signs one administrator in on the page; scripts cannot use it. This works only on an address that
+/// this machine alone can reach, or on a Unix socket.
 ///
 /// TLS is the task of a proxy in front of it, whose address is `public_url` in `[server]`; without one, listen on this
 /// machine alone or on a Unix socket. Give it a host name of its own: under a path of another application, a hole in that
@@ -65,7 +70,8 @@ Security:
   believed about the client.
   root, and the user that it runs as, can do what an administrator can.
 
-Exit codes: 0 ended by a signal; 1 cannot listen; 2 no token is configured")]
+Exit codes: 0 ended by a signal; 1 cannot listen; 2 no token is configured, and
+other machines can reach the address")]
 pub struct ServeArgs {
     #[command(subcommand)]
     command: Option<ServeCommand>,
@@ -128,11 +134,13 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         return Err(Failure::usage("as root, a hole in it would give away the machine", hint).into());
     }
     let tokens = tokens(context)?;
-    if tokens.is_empty() {
-        let hint = format!("make one: {}", context.typed.quoted(&["serve", "token", "--role", "admin"]));
+    if tokens.is_empty() && !is_local(&listen) {
+        let make = context.typed.quoted(&["serve", "token", "--role", "admin"]);
+        let hint = format!("make one: {make}; without one, listen on 127.0.0.1 or on a Unix socket");
         return Err(Failure::usage("nobody could get in: no token is configured", hint).into());
     }
     warn_of_open_files(context);
+    let code = tokens.is_empty().then(|| OneTimeCode::make(context)).transpose()?;
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -141,11 +149,12 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         listen: listen.clone(),
         settings,
         tokens,
+        code: code.as_ref().map(|made| made.code),
         asks,
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, context);
+    answer(&asked, &stop, code, context);
     match server.join() {
         Ok(Ok(())) => Ok(Outcome::Done),
         Ok(Err(cause)) => Err(anyhow::Error::new(cause).context(format!("cannot serve on {listen}"))),
@@ -154,8 +163,11 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
 }
 
 /// Does what the server asks for, until it has ended.
-fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, context: &mut Context) {
+fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, mut code: Option<OneTimeCode>, context: &mut Context) {
     loop {
+        if code.take_if(|code| code.is_over()).is_some() {
+            context.ui.warning("the one-time code has expired; configure a token and restart the server");
+        }
         if context.ui.signal().is_some() {
             stop.store(true, Ordering::SeqCst);
         }
@@ -169,6 +181,10 @@ fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, context: &mut Contex
                 let _ = reply.send(open(&name, context));
             }
             Ok(Ask::Log { command, is_allowed, who, archive }) => note(command, is_allowed, who, archive, context),
+            Ok(Ask::Redeemed { who }) => {
+                code = None;
+                note("sign-in", true, who, None, context);
+            }
             Ok(Ask::Ended) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }

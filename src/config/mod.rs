@@ -54,7 +54,7 @@ pub use notify::{Detail, Event, Hidden, MailSecurity, MailServer, Receiver, Secr
 pub use origin::{Origin, Problem};
 pub use run::{RestoreAtStart, RunSettings};
 pub use schedule::ScheduleSettings;
-pub use server::{Role, ServerSettings, ServerToken, TokenSource, is_address};
+pub use server::{Role, ServerSettings, ServerToken, TokenSource, is_address, is_local};
 pub use url::database_path;
 pub use value::{Value, age_text, parse_age, parse_size};
 pub use variables::{Expanded, Variables, expand};

@@ -127,6 +127,12 @@ pub fn is_address(text: &str) -> bool {
     }
 }
 
+/// Returns whether only this machine can reach an address.
+pub fn is_local(address: &str) -> bool {
+    address.starts_with("unix:")
+        || address.parse::<SocketAddr>().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+}
+
 fn is_public_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_plain = |char: char| char.is_ascii_graphic() && !matches!(char, '@' | '?' | '#' | '\\' | '"' | '<' | '>');

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 
 use super::App;
 use super::answer::Refusal;
+use super::code;
 use crate::config::{Role, ServerSettings};
 use crate::digest::Sha256;
 use crate::serving::{Ask, Token};
@@ -82,14 +83,18 @@ impl App {
         Who { text: format!("{name} from {}", self.guard.address(&parts.headers, peer)) }
     }
 
-    /// Returns name and role of a token that was typed in.
+    /// Returns name and role of a token that was typed in, or redeems the one-time code.
     pub(super) fn known(&self, secret: &str, parts: &Parts) -> Option<(String, Role)> {
         let digest = Sha256::of(secret.as_bytes());
-        let found = self.guard.tokens.iter().find(|token| token.digest == digest);
-        if found.is_none() {
-            self.note_refused(&self.who("unknown token", parts).text);
+        if let Some(token) = self.guard.tokens.iter().find(|token| token.digest == digest) {
+            return Some((token.name.to_string(), token.role));
         }
-        found.map(|token| (token.name.to_string(), token.role))
+        if self.code.as_ref().is_some_and(|code| code.redeem(digest, Instant::now())) {
+            self.ask(Ask::Redeemed { who: self.who(code::NAME, parts).text });
+            return Some((code::NAME.to_owned(), Role::Admin));
+        }
+        self.note_refused(&self.who("unknown token", parts).text);
+        None
     }
 
     /// Returns who sent a request if the token may do this.

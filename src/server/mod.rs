@@ -8,6 +8,7 @@ mod access;
 mod answer;
 mod api;
 mod child;
+mod code;
 mod documents;
 mod download;
 mod jobs;
@@ -31,6 +32,7 @@ use crate::serving::{Ask, Serving};
 use crate::store::ReadAt;
 use access::Guard;
 use child::Program;
+use code::OneTime;
 use documents::Documents;
 use jobs::Jobs;
 use session::Sessions;
@@ -48,6 +50,7 @@ struct App {
     settings: ServerSettings,
     guard: Guard,
     sessions: Sessions,
+    code: Option<OneTime>,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
     documents: Documents,
@@ -66,11 +69,12 @@ impl App {
 /// it. Fails if it cannot listen.
 pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let Serving { own, options, listen, settings, tokens, asks, stop } = serving;
+    let Serving { own, options, listen, settings, tokens, code, asks, stop } = serving;
     let app = Arc::new(App {
         program: Program { own, options },
         guard: Guard::new(tokens, &settings),
         sessions: Sessions::new(&settings),
+        code: code.map(OneTime::new),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
         documents: Documents::default(),

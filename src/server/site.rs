@@ -21,7 +21,7 @@ use super::answer::Refusal;
 use super::child::Done;
 use super::documents::{NOW, RECENT};
 use super::jobs::Order;
-use super::pages::{self, Page, Shelf};
+use super::pages::{self, Page, Shelf, WayIn};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
@@ -185,8 +185,14 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=300")], text).into_response()
 }
 
+impl App {
+    fn way_in(&self) -> WayIn {
+        if self.code.is_some() { WayIn::OneTimeCode } else { WayIn::Token }
+    }
+}
+
 async fn sign_in(State(app): Shared) -> Html<String> {
-    Html(pages::sign_in(&app.sessions.base, false))
+    Html(pages::sign_in(&app.sessions.base, app.way_in(), false))
 }
 
 /// Takes a token, and answers with the cookie of a new session.
@@ -198,7 +204,7 @@ async fn enter(State(app): Shared, parts: Parts, body: Bytes) -> Response {
     }
     let form = Form::read(&body);
     let Some((name, role)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
-        return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, true))).into_response();
+        return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, app.way_in(), true))).into_response();
     };
     match app.sessions.begin(&parts.headers, &name, role) {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{base}/"))).into_response(),

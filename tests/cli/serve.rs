@@ -306,7 +306,11 @@ fn it_starts_only_where_it_can_be_safe() {
     }
     refused(&["--listen", "localhost"]).says("not an address");
     let bare = World::new();
-    bare.heirloom(["serve", "--as-root"]).exits(2).says("no token is configured").says("serve token");
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let ran = bare.heirloom(["serve", "--as-root", "--listen", address]).exits(2);
+        ran.says("no token is configured").says("serve token");
+    }
+    assert!(!std::path::Path::new(bare.root()).join("state").exists(), "no code was made");
     fs::rename(world.path("h.toml"), world.path("heirloom.toml")).unwrap();
     world.heirloom(["serve", "--as-root"]).exits(2).says("only found in the working directory").says("who gets in");
     fs::write(world.path("short"), "heirloom_tooshort\n").unwrap();

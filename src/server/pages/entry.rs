@@ -8,16 +8,31 @@ use super::layout::{Page, View, bare, document};
 use super::words::{advice, what_to_do};
 use crate::names::printable;
 
-/// Renders the form that takes a token.
-pub fn sign_in(base: &str, failed: bool) -> String {
+/// What the form takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayIn {
+    Token,
+    /// No token was configured when the server started.
+    OneTimeCode,
+}
+
+/// Renders the form that takes a token or the one-time code.
+pub fn sign_in(base: &str, way: WayIn, failed: bool) -> String {
+    let (label, refused) = match way {
+        WayIn::Token => ("Token", "This token is not valid, or it was removed."),
+        WayIn::OneTimeCode => ("One-time code", "This code is not valid, was used before, or has expired."),
+    };
     let content = html! {
         h1 { "Sign in" }
-        @if failed { p.alert role="alert" { "This token is not valid, or it was removed." } }
+        @if failed { p.alert role="alert" { (refused) } }
         form.panel method="post" action={ (base) "/sign-in" } {
-            label for="token" { "Token" }
+            label for="token" { (label) }
             input #token type="password" name="token" required autofocus autocomplete="current-password"
                 aria-describedby="token-help" spellcheck="false";
             p.quiet #token-help {
+                @if way == WayIn::OneTimeCode {
+                    "This server has no tokens. It printed the code, or the file with it, when it started. "
+                }
                 "The administrator of this server creates tokens with " code { "heirloom serve token" } "."
             }
             button type="submit" { "Sign in" }

@@ -27,7 +27,7 @@ mod words;
 pub use backup::backup;
 pub use backups::backups;
 pub use confirm::{confirm_delete, confirm_rotate, confirm_undo};
-pub use entry::{error, sign_in};
+pub use entry::{WayIn, error, sign_in};
 pub use job::job;
 pub use layout::Page;
 pub use log::log;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::html::{Tag, tags};
 use super::super::lean::Text;
 use super::{
-    Page, Shelf, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
+    Page, Shelf, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
     restore_choice, restore_plan, sign_in,
 };
 
@@ -175,7 +175,7 @@ fn all_views(word: &str) -> Vec<(String, String)> {
     let page = Page { who: word, notice: Some(word), form_token: word, ..admin() };
     let mut views = world.views(&page, word);
     views.extend(world.views(&Page { who: word, ..viewer() }, word));
-    views.push(("sign-in".into(), sign_in("/x", true)));
+    views.push(("sign-in".into(), sign_in("/x", WayIn::OneTimeCode, true)));
     views.push(("bare error".into(), error(None, "/x", 404, word, Some(word))));
     views
 }
