@@ -31,7 +31,11 @@ impl Refusal {
             16 | 17 => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let other = || Self::new(status, code, "failed", &format!("the command ended with exit code {code}")).error;
+        let how = match code.checked_sub(128) {
+            Some(signal) if signal > 0 => format!("the command was killed by signal {signal}"),
+            _ => format!("the command ended with exit code {code}"),
+        };
+        let other = || Self::new(status, code, "failed", &how).error;
         Self { status, error: error.unwrap_or_else(other), more: Value::Null }
     }
 

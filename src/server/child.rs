@@ -46,6 +46,21 @@ pub(super) struct Done {
     pub(super) warnings: Vec<String>,
 }
 
+impl Done {
+    /// Returns whether a signal ended it.
+    pub(super) fn is_killed(&self) -> bool {
+        self.code > 128
+    }
+
+    /// Adds the error of a child that was killed, or ended without a word, and so could report none itself.
+    pub(super) fn with_cause(mut self) -> Self {
+        if self.error.is_none() && (self.document.is_none() || self.is_killed()) {
+            self.error = Some(Refusal::of(self.code, None).error);
+        }
+        self
+    }
+}
+
 impl Program {
     /// Runs a child to its end. `is_cancelled` is asked often; `report` gets each line of progress.
     pub(super) fn run(
