@@ -27,9 +27,9 @@ started=$SECONDS
 failed=0
 # With a time limit, each round is a sample of a full run.
 if [ "$minutes" -gt 0 ]; then
-    cases=2000 kills=500 cuts=60 flips=500 sizes=20 seconds=10 rounds=10 random=4000 fuzz=30
+    cases=2000 kills=500 cuts=60 flips=500 sizes=20 seconds=10 rounds=10 random=4000 fuzz=30 web=120
 else
-    cases=10000 kills=5000 cuts=300 flips=5000 sizes=60 seconds=60 rounds=50 random=20000 fuzz=120
+    cases=10000 kills=5000 cuts=300 flips=5000 sizes=60 seconds=60 rounds=50 random=20000 fuzz=120 web=600
 fi
 
 is_over() { [ "$minutes" -gt 0 ] && [ $((SECONDS - started)) -ge $((minutes * 60)) ]; }
@@ -51,6 +51,7 @@ while :; do
     harness limits.py --sizes "$sizes" --signals 10 --ext4
     harness runs.py --rounds "$rounds" --seconds "$seconds"
     harness hostile.py --flips "$flips"
+    harness web.py --cases "$web"
     if ! is_over; then
         echo "## properties of hostile input"
         PROPTEST_CASES=$random cargo test --quiet --locked --manifest-path "$here/Cargo.toml" --test library hostile_input:: || failed=1
@@ -79,6 +80,7 @@ rows = [
     ('restores under readers', total(r'# online, \w+: (\d+)'), total(r'# online: findings (\d+)')),
     ('worlds in which names are swapped for links', total(r'# swap: (\d+)'), total(r'# swap: findings (\d+)')),
     ('backups and rotations under jumping clocks', total(r'# clock: (\d+)'), total(r'# clock: findings (\d+)')),
+    ('faults of the admin server', total(r'# web: cases (\d+)'), total(r'# web: .*findings (\d+)')),
     ('hostile archives given to a command', total(r'# hostile archives: (\d+)'), total(r'# hostile archives: .*findings (\d+)')),
     ('inputs given by the fuzzers', total(r'# fuzz: runs (\d+)'), total(r'# fuzz: .*findings (\d+)')),
     ('changed bytes of an archive', total(r'# changed bytes: (\d+)'), total(r'# changed bytes: .*missed (\d+)')),

@@ -43,7 +43,8 @@ impl Refusal {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let said = match code {
-            143 => "this took too long, and was stopped: try again, or look with the command line".to_owned(),
+            143 => "it was ended before it was done: it took too long, or somebody ended it".to_owned(),
+            129.. => format!("the command was killed by signal {}", code - 128),
             _ => format!("the command ended with exit code {code}"),
         };
         let other = || Self::new(status, code, "failed", &said).error;

@@ -84,6 +84,15 @@ pub(super) struct Wait {
     wait: Option<u64>,
 }
 
+impl Wait {
+    fn patience(&self) -> Result<Duration, Refusal> {
+        match self.wait.unwrap_or_default() {
+            seconds @ ..=LONGEST_WAIT => Ok(Duration::from_secs(seconds)),
+            _ => Err(Refusal::usage(&format!("a request waits for at most {LONGEST_WAIT} seconds"))),
+        }
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
@@ -105,7 +114,7 @@ pub(super) async fn create(State(app): Shared, Admin(who): Admin, Asked(wait): A
     if if_changed {
         words.push("--if-changed".into());
     }
-    order(&app, Order { command: "backup", words, changes: true, who: who.text }, &wait).await
+    order(&app, Order { command: "backup", words, changes: true, planned_at: None, who: who.text }, &wait).await
 }
 
 pub(super) async fn backup(State(app): Shared, Viewer(who): Viewer, Path(name): Path<String>) -> Answer {
@@ -130,7 +139,7 @@ pub(super) async fn verify(
     Asked(wait): Asked<Wait>,
 ) -> Answer {
     let words = vec!["verify".to_owned(), archive(&name)?.to_string()];
-    order(&app, Order { command: "verify", words, changes: false, who: who.text }, &wait).await
+    order(&app, Order { command: "verify", words, changes: false, planned_at: None, who: who.text }, &wait).await
 }
 
 pub(super) async fn pin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
@@ -202,33 +211,43 @@ async fn two_steps(
     who: Who,
     wait: &Wait,
 ) -> Answer {
+    let patience = wait.patience()?;
     let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
-    let (plan, done) = app.plan(&planned, &who.text).await?;
-    let now = digest(&plan);
-    let answer = json!({ "plan": now, "document": plan, "warnings": done.warnings });
-    match (&steps.plan, steps.dry_run) {
-        (_, true) => Ok(Json(answer).into_response()),
-        (Some(shown), false) if *shown == now => {
-            let words = [&words[..], &["--force".to_owned()]].concat();
-            order(app, Order { command, words, changes: true, who: who.text }, wait).await
-        }
-        (Some(_), false) => Err(Refusal::conflict("what would happen has changed since it was planned", answer)),
-        (None, false) => Err(Refusal {
-            more: answer,
-            ..Refusal::usage("send the `plan` of this answer back to carry it out, or \"dry_run\": true to see it")
-        }),
+    loop {
+        let planned_at = app.jobs.ended();
+        let (plan, done) = app.plan(&planned, &who.text).await?;
+        let now = digest(&plan);
+        let answer = json!({ "plan": now, "document": plan, "warnings": done.warnings });
+        return match (&steps.plan, steps.dry_run) {
+            (_, true) => Ok(Json(answer).into_response()),
+            (Some(shown), false) if *shown == now => {
+                let words = [&words[..], &["--force".to_owned()]].concat();
+                let order =
+                    Order { command, words, changes: true, planned_at: Some(planned_at), who: who.text.clone() };
+                match app.start(order) {
+                    // The job of somebody else ended meanwhile.
+                    Err(_) if app.jobs.ended() != planned_at => continue,
+                    started => waited(&started?, patience).await,
+                }
+            }
+            (Some(_), false) => Err(Refusal::conflict("what would happen has changed since it was planned", answer)),
+            (None, false) => Err(Refusal {
+                more: answer,
+                ..Refusal::usage("send the `plan` of this answer back to carry it out, or \"dry_run\": true to see it")
+            }),
+        };
     }
 }
 
 /// Starts a job, and waits for it if that is wanted.
 async fn order(app: &Arc<App>, order: Order, wait: &Wait) -> Answer {
-    let patience = wait.wait.unwrap_or_default();
-    if patience > LONGEST_WAIT {
-        return Err(Refusal::usage(&format!("a request waits for at most {LONGEST_WAIT} seconds")));
-    }
-    let job = app.start(order)?;
-    job.wait(Duration::from_secs(patience)).await;
-    Ok(described(&job, job.status()))
+    let patience = wait.patience()?;
+    waited(&app.start(order)?, patience).await
+}
+
+async fn waited(job: &Arc<Job>, patience: Duration) -> Answer {
+    job.wait(patience).await;
+    Ok(described(job, job.status()))
 }
 
 fn described(job: &Job, status: StatusCode) -> Response {

@@ -40,7 +40,7 @@ pub(super) struct Done {
     pub(super) code: u8,
     /// What it printed.
     pub(super) printed: Text,
-    /// Whether that is a document.
+    /// Whether that is a document, and no signal ended the child after it was printed.
     pub(super) is_document: bool,
     /// Its error object.
     pub(super) error: Option<Value>,

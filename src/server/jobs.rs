@@ -1,7 +1,7 @@
 //! Jobs: operations that take long. One that changes something runs at a time.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ const REMEMBERED: usize = 100;
 pub(super) struct Jobs {
     all: Mutex<VecDeque<Arc<Job>>>,
     is_ending: AtomicBool,
+    /// How many jobs that change something have ended.
+    ended: AtomicU64,
 }
 
 /// What a job is.
@@ -34,6 +36,8 @@ pub(super) struct Order {
     pub(super) words: Vec<String>,
     /// Whether it changes something.
     pub(super) changes: bool,
+    /// [`Jobs::ended`] before it was planned, if it was.
+    pub(super) planned_at: Option<u64>,
     /// Who ordered it.
     pub(super) who: String,
 }
@@ -66,7 +70,12 @@ impl Jobs {
         locked(&self.all).iter().find(|job| job.id == id).cloned()
     }
 
-    /// Registers a job, unless another one that changes something runs.
+    /// Returns how many jobs that change something have ended. A plan holds until the next one has.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Registers a job, unless another one that changes something runs, or ended after this one was planned.
     fn register(&self, order: Order) -> Result<Arc<Job>, Refusal> {
         let id = crate::platform::random_bytes().map_err(|cause| Refusal::internal(&cause.to_string()))?;
         let id: String = id[..16].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -78,6 +87,9 @@ impl Jobs {
         if let Some(running) = all.iter().find(|job| order.changes && job.order.changes && job.done().is_none()) {
             let message = format!("a job is running: {} (by {})", running.order.command, running.order.who);
             return Err(Refusal::conflict(&message, json!({ "job": running.id })));
+        }
+        if order.planned_at.is_some_and(|planned_at| planned_at != self.ended()) {
+            return Err(Refusal::conflict("what would happen has changed since it was planned", Value::Null));
         }
         while all.len() >= REMEMBERED {
             let Some(oldest) = all.iter().position(|job| job.done().is_some()) else { break };
@@ -93,6 +105,14 @@ impl Jobs {
         });
         all.push_back(Arc::clone(&job));
         Ok(job)
+    }
+
+    /// Records how a job ended. It counts before it is seen to have ended, so that no plan of before is carried out after.
+    fn finish(&self, job: &Job, done: Done) {
+        if job.order.changes {
+            self.ended.fetch_add(1, Ordering::SeqCst);
+        }
+        job.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
     }
 
     /// Returns whether a restore runs.
@@ -136,14 +156,15 @@ impl App {
                 // Before anybody learns that it ended.
                 app.documents.forget();
             }
-            of_thread.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
+            let done = if is_cancelled() { done } else { with_cause(done) };
+            app.jobs.finish(&of_thread, done);
         };
         match thread::Builder::new().name("job".into()).spawn(run) {
             Ok(_) => Ok(job),
             Err(cause) => {
                 let error = Refusal::internal(&format!("cannot start a thread: {cause}"));
                 let done = Done { code: 1, error: Some(error.error.clone()), ..Done::default() };
-                job.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
+                self.jobs.finish(&job, done);
                 Err(error)
             }
         }
@@ -206,5 +227,51 @@ impl Job {
             "error": ended.map(|ended| ended.done.error.clone()),
             "warnings": ended.map_or_else(Vec::new, |ended| ended.done.warnings.clone()),
         })
+    }
+}
+
+/// Adds the error of a child that was killed, or ended without a word, and so could report none itself.
+fn with_cause(mut done: Done) -> Done {
+    if done.error.is_none() && !done.is_document {
+        done.error = Some(Refusal::of(done.code, None).error);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lean::Text;
+    use super::*;
+
+    fn order(changes: bool, planned_at: Option<u64>) -> Order {
+        Order { command: "delete", words: Vec::new(), changes, planned_at, who: "ops".into() }
+    }
+
+    #[test]
+    fn a_plan_holds_until_a_job_that_changes_something_has_ended() {
+        let jobs = Jobs::default();
+        let planned_at = jobs.ended();
+        let look = jobs.register(order(false, None)).unwrap();
+        jobs.finish(&look, Done::default());
+        let first = jobs.register(order(true, Some(planned_at))).unwrap();
+        let second = jobs.register(order(true, Some(planned_at))).unwrap_err();
+        assert_eq!((second.status, &second.more["job"]), (StatusCode::CONFLICT, &Value::from(first.id.clone())));
+        jobs.finish(&first, Done::default());
+        let second = jobs.register(order(true, Some(planned_at))).unwrap_err();
+        assert_eq!((second.status, &second.more), (StatusCode::CONFLICT, &Value::Null));
+        jobs.register(order(true, Some(jobs.ended()))).unwrap();
+    }
+
+    #[test]
+    fn a_job_that_was_killed_says_so_even_after_it_has_printed_its_result() {
+        let jobs = Jobs::default();
+        for printed in [Text::default(), Text::read(&b"{}"[..])] {
+            let job = jobs.register(order(true, None)).unwrap();
+            jobs.finish(&job, with_cause(Done { code: 137, printed, ..Done::default() }));
+            let shown = job.document();
+            assert_eq!((&shown["state"], &shown["code"]), (&"failed".into(), &137.into()));
+            assert_eq!(shown["error"]["message"], "the command was killed by signal 9");
+            assert_eq!(job.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        }
     }
 }

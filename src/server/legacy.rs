@@ -83,11 +83,11 @@ async fn fetch(
 }
 
 async fn job(app: &Arc<App>, command: &'static str, words: Vec<String>, who: Who) -> Answer {
-    let job = app.start(Order { command, words, changes: true, who: who.text })?;
+    let job = app.start(Order { command, words, changes: true, planned_at: None, who: who.text })?;
     let Some(ended) = job.wait(PATIENCE).await else {
         return Ok((StatusCode::ACCEPTED, Json(job.document())).into_response());
     };
-    match ended.done.document() {
+    match ended.done.document().filter(|_| ended.done.is_document) {
         Some(document) => Ok(Json(json!({ "success": true, "result": document })).into_response()),
         None => {
             let refusal = Refusal::of(ended.done.code, ended.done.error.clone());

@@ -56,6 +56,8 @@ pub(super) struct Visitor {
     who: Who,
     base: String,
     may_download: bool,
+    /// [`super::jobs::Jobs::ended`] when the request came: before anything was planned for it.
+    came_at: u64,
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
@@ -71,7 +73,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
         };
         let who = app.who(&session.name, parts);
         let may_download = app.settings.download && session.role == Role::Admin;
-        Ok(Self { session, who, base: app.sessions.base.clone(), may_download })
+        Ok(Self { session, who, base: app.sessions.base.clone(), may_download, came_at: app.jobs.ended() })
     }
 }
 
@@ -127,7 +129,10 @@ impl Visitor {
 
     /// Starts a job and shows it.
     fn start(&self, app: &Arc<App>, command: &'static str, words: Vec<String>, changes: bool) -> View {
-        let order = Order { command, words, changes, who: self.who.text.clone() };
+        // What these do was shown and confirmed.
+        let is_planned = matches!(command, "delete" | "restore" | "rotate" | "undo");
+        let planned_at = is_planned.then_some(self.came_at);
+        let order = Order { command, words, changes, planned_at, who: self.who.text.clone() };
         match app.start(order) {
             Ok(job) => Ok(self.to(&format!("/jobs/{}", job.id))),
             Err(refusal) => Err(self.trouble(refusal)),

@@ -107,6 +107,33 @@ fn runs_at_once_writers_that_die_and_clocks_that_jump_lose_nothing() {
     harness("several runs at once, writers that die, clocks that jump", &[], "runs.py", &[]);
 }
 
+/// The admin server. Two tests, which run at the same time.
+#[cfg(feature = "server")]
+#[test]
+fn a_server_or_its_job_that_is_killed_loses_nothing() {
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "24".into());
+    let needs = &["strace", "gzip"];
+    harness(
+        "jobs started over HTTP lose nothing when killed",
+        needs,
+        "web.py",
+        &["--only", "calls,servers", "--cases", &cases],
+    );
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn full_disks_stores_that_are_away_and_clients_that_leave_lose_nothing() {
+    let cases = std::env::var("HEIRLOOM_FAULTS_CASES").unwrap_or_else(|_| "20".into());
+    let only = "full,away,gone,two";
+    harness(
+        "the server copes with faults of the disk and of clients",
+        &[ROOT, "mount"],
+        "web.py",
+        &["--only", only, "--cases", &cases],
+    );
+}
+
 /// `scripts/planted.sh` builds each and requires that it is caught; here each patch only has to apply.
 #[test]
 fn every_planted_bug_still_applies() {
