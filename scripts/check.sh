@@ -20,7 +20,7 @@ long=(ephemeral:: retention::sealed:: remote_faults:: remote_kills:: remote_host
     replace::readers_of replace::a_process_killed
     archive_format::salvage::what_is_read hostile_input::found::the_largest zstd::a_bomb_ends
     remotes::rclone::an_upload_that remotes::rclone::the_leftovers remotes::connect::faults::whichever_request_of_a_commit
-    run_kills:: serve_schema::)
+    run_kills:: serve_schema:: serve_browser::)
 
 not_tested=$(mktemp)
 output=$(mktemp)

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::digest::Sha256;
 
-/// What changes all the time while an application works, and is no part of the decision.
-const VOLATILE: [&str; 2] = ["in_use_by", "rows_before"];
+/// What changes all the time while an application works, and is no part of the decision. `undo_of` says how long ago the
+/// restore was; the safety backup that is restored is `archive`.
+const VOLATILE: [&str; 3] = ["in_use_by", "rows_before", "undo_of"];
 
 /// Returns the digest of the document of a dry run.
 pub(super) fn digest(plan: &Value) -> String {
@@ -41,5 +42,18 @@ mod tests {
             json!({"archive": "b", "databases": [{"name": "app", "rows": 3, "rows_before": 7, "in_use_by": []}]});
         assert_eq!(digest(&plan), digest(&later));
         assert_ne!(digest(&plan), digest(&other));
+    }
+
+    #[test]
+    fn an_undo_that_is_confirmed_a_second_later_is_no_other_plan() {
+        let plan = |archive, undo_of| digest(&json!({"archive": archive, "undo_of": undo_of}));
+        assert_eq!(
+            plan("a", "undo the restore of app, 0 seconds ago"),
+            plan("a", "undo the restore of app, 1 second ago")
+        );
+        assert_ne!(
+            plan("a", "undo the restore of app, 0 seconds ago"),
+            plan("b", "undo the restore of app, 0 seconds ago")
+        );
     }
 }

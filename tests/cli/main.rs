@@ -95,6 +95,8 @@ mod scripts;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
+mod serve_browser;
+#[cfg(feature = "server")]
 mod serve_code;
 #[cfg(feature = "server")]
 mod serve_hostile;

@@ -21,6 +21,36 @@ impl Drop for Proxy {
     }
 }
 
+/// An nginx that follows the example. It is ended when dropped.
+pub struct Nginx(#[expect(dead_code, reason = "it is kept for its end")] Proxy);
+
+impl Nginx {
+    /// Starts it with TLS on a port, in front of `admin.sock`, with the certificate of the world; what it serves is
+    /// under `path`.
+    pub fn start(world: &World, port: u16, path: &str) -> Self {
+        let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/nginx.example.conf")).unwrap();
+        let here = world.work().to_string_lossy().into_owned();
+        let example = example
+            .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
+            .replace("location / ", &format!("location {path} "))
+            .replace("/etc/ssl/backups.example.pem", &format!("{here}/cert.pem"))
+            .replace("/etc/ssl/backups.example.key", &format!("{here}/key.pem"))
+            .replace("/run/heirloom/", &format!("{here}/"));
+        let temporary =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {here}/{kind};"));
+        // The workers belong to the group of the socket.
+        let user = if rustix::process::getuid().is_root() { "user root root;" } else { "" };
+        let text = format!(
+            "{user} daemon off; pid {here}/pid; error_log {here}/errors;\n\
+             events {{}}\nhttp {{ access_log off; {}\n{example}}}\n",
+            temporary.concat()
+        );
+        fs::write(world.path("nginx.conf"), text).unwrap();
+        let mut nginx = world.shell(&format!("exec nginx -c {here}/nginx.conf"));
+        Self(Proxy(nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()))
+    }
+}
+
 #[test]
 fn behind_a_proxy_with_tls_an_administrator_signs_in_and_makes_a_backup() {
     if !have("the example for nginx", &["nginx", "curl", "openssl"]) {
@@ -29,24 +59,7 @@ fn behind_a_proxy_with_tls_an_administrator_signs_in_and_makes_a_backup() {
     let port = free_port();
     let world = world(&format!("public_url = 'https://backups.example:{port}/'"));
     let run = behind(&world);
-    let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/nginx.example.conf")).unwrap();
-    let here = world.work().to_string_lossy().into_owned();
-    let example = example
-        .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
-        .replace("/etc/ssl/backups.example.pem", &format!("{here}/cert.pem"))
-        .replace("/etc/ssl/backups.example.key", &format!("{here}/key.pem"))
-        .replace("/run/heirloom/", &format!("{here}/"));
-    let temporary =
-        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {here}/{kind};"));
-    // The workers belong to the group of the socket.
-    let user = if rustix::process::getuid().is_root() { "user root root;" } else { "" };
-    let text = format!(
-        "{user} daemon off; pid {here}/pid; error_log {here}/errors;\nevents {{}}\nhttp {{ access_log off; {}\n{example}}}\n",
-        temporary.concat()
-    );
-    fs::write(world.path("nginx.conf"), text).unwrap();
-    let mut nginx = world.shell(&format!("exec nginx -c {here}/nginx.conf"));
-    let _proxy = Proxy(nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _proxy = Nginx::start(&world, port, "/");
     an_administrator_works(&world, run, port, "");
 }
 
@@ -105,8 +118,8 @@ fn caddy_names_the_client_and_not_what_the_client_claims() {
     assert_eq!(made["by"], "ops from 127.0.0.9", "{made}");
 }
 
-fn free_port() -> u16 {
-    // Free again, as far as anybody can say.
+/// Returns a port that is free, as far as anybody can say: `public_url` must name it before the server listens.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -117,7 +130,7 @@ fn certificate(world: &World) {
 }
 
 /// Starts a server on a Unix socket, and makes a certificate.
-fn behind(world: &World) -> Run {
+pub fn behind(world: &World) -> Run {
     let mut run = Run::start(world, &mut live(world, ["serve", "--config", "h.toml", "--listen", "unix:admin.sock"]));
     run.says("listening on unix:admin.sock");
     certificate(world);
