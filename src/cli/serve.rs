@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::serve_code::OneTimeCode;
+use super::serve_notices::Downloads;
 use super::ui::Tone;
 use super::{Context, Outcome};
 use crate::config::{TokenSource, is_address, is_local};
@@ -121,6 +122,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         return Err(Failure::usage("nobody could get in: no token is configured", hint).into());
     }
     let code = tokens.is_empty().then(|| OneTimeCode::make(context)).transpose()?;
+    let downloads = Downloads::start(context)?;
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -134,7 +136,10 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, code, context);
+    answer(&asked, &stop, code, downloads.as_ref(), context);
+    if let Some(downloads) = downloads {
+        downloads.end(context);
+    }
     match server.join() {
         Ok(Ok(())) => Ok(Outcome::Done),
         Ok(Err(cause)) => Err(anyhow::Error::new(cause).context(format!("cannot serve on {listen}"))),
@@ -143,8 +148,17 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
 }
 
 /// Does what the server asks for, until it has ended.
-fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, mut code: Option<OneTimeCode>, context: &mut Context) {
+fn answer(
+    asked: &Receiver<Ask<Opened>>,
+    stop: &AtomicBool,
+    mut code: Option<OneTimeCode>,
+    downloads: Option<&Downloads>,
+    context: &mut Context,
+) {
     loop {
+        if let Some(downloads) = downloads {
+            downloads.warn(context);
+        }
         if code.take_if(|code| code.is_over()).is_some() {
             context.ui.warning("the one-time code has expired; configure a token and restart the server");
         }
@@ -160,7 +174,12 @@ fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, mut code: Option<One
                 // Nobody waits for it if the client went away.
                 let _ = reply.send(open(&name, context));
             }
-            Ok(Ask::Log { command, is_allowed, who, archive }) => note(command, is_allowed, who, archive, context),
+            Ok(Ask::Log { command, is_allowed, who, archive }) => {
+                note(command, is_allowed, who.clone(), archive.clone(), context);
+                if let (Some(downloads), "download", true, Some(archive)) = (downloads, command, is_allowed, archive) {
+                    downloads.note(&who, &archive, context);
+                }
+            }
             Ok(Ask::Redeemed { who }) => {
                 code = None;
                 note("sign-in", true, who, None, context);

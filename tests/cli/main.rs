@@ -99,6 +99,8 @@ mod serve_code;
 #[cfg(feature = "server")]
 mod serve_hostile;
 #[cfg(feature = "server")]
+mod serve_notices;
+#[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
 mod serve_proxy;
