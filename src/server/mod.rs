@@ -15,6 +15,7 @@ mod legacy;
 mod listen;
 mod pages;
 mod plan;
+mod reload;
 mod request;
 mod routes;
 mod session;
@@ -31,6 +32,7 @@ use access::Guard;
 use child::Program;
 use code::OneTime;
 use jobs::Jobs;
+use reload::Watch;
 use session::Sessions;
 
 /// An archive that a download reads.
@@ -48,6 +50,7 @@ struct App {
     guard: Guard,
     sessions: Sessions,
     code: Option<OneTime>,
+    watch: Option<Watch>,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
     readers: Semaphore,
@@ -65,12 +68,13 @@ impl App {
 /// it. Fails if it cannot listen.
 pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let Serving { own, options, listen, settings, tokens, code, asks, stop } = serving;
+    let Serving { own, options, listen, settings, tokens, code, reread, asks, stop } = serving;
     let app = Arc::new(App {
         program: Program { own, options },
         guard: Guard::new(tokens, &settings),
         sessions: Sessions::new(&settings),
         code: code.map(OneTime::new),
+        watch: reread.map(Watch::new),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
         readers: Semaphore::new(READERS),

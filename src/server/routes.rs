@@ -16,7 +16,7 @@ use super::api::{
     retention, rotate, status, undo, unpin, verify,
 };
 use super::listen::ARRIVAL;
-use super::{App, legacy, site};
+use super::{App, legacy, reload, site};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
@@ -62,6 +62,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
             Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..Refusal::not_found() }
         })
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), reload::look))
         .layer(middleware::from_fn(arrive))
         .layer(middleware::map_response(secure))
         .with_state(app)

@@ -107,6 +107,8 @@ mod serve_proxy;
 #[cfg(feature = "server")]
 mod serve_run;
 #[cfg(feature = "server")]
+mod serve_tokens;
+#[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]
 #[cfg(feature = "remote")]
