@@ -36,6 +36,19 @@ pub(super) async fn health(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["health"], &who.text).await?).into_response())
 }
 
+/// What there is to back up and where to: names and paths, without the state that `status` reports.
+pub(super) async fn sets(State(app): Shared, Viewer(who): Viewer) -> Answer {
+    let mut status = app.document(&["status"], &who.text).await?;
+    let of_set = |set: &Value| {
+        let databases = set["databases"].as_array().into_iter().flatten();
+        let databases: Vec<Value> =
+            databases.map(|database| json!({ "name": database["name"], "path": database["path"] })).collect();
+        json!({ "set": set["set"], "databases": databases })
+    };
+    let sets: Vec<Value> = status["sets"].as_array().into_iter().flatten().map(of_set).collect();
+    Ok(Json(json!({ "store": status["store"].take(), "sets": sets })).into_response())
+}
+
 pub(super) async fn log(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(Json(app.document(&["log"], &who.text).await?).into_response())
 }

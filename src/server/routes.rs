@@ -13,7 +13,7 @@ use axum::routing::{get, post, put};
 use super::answer::{Refusal, secure};
 use super::api::{
     backup, backups, cancel, create, delete, fetch, health, job, log, metrics, openapi, pin, readyz, restore,
-    retention, rotate, status, undo, unpin, verify,
+    retention, rotate, sets, status, undo, unpin, verify,
 };
 use super::listen::ARRIVAL;
 use super::{App, legacy, reload, site};
@@ -27,6 +27,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/status", get(status))
         .route("/health", get(health))
         .route("/log", get(log))
+        .route("/sets", get(sets))
         .route("/retention", get(retention))
         .route("/backups", get(backups).post(create))
         .route("/backups/{name}", get(backup).delete(delete))
