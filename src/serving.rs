@@ -2,7 +2,7 @@
 //! program; what only the starting process can do is asked for.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
@@ -27,6 +27,8 @@ pub struct Serving<R> {
     pub tokens: Vec<Token>,
     /// What signs an administrator in while there is no token.
     pub code: Option<Code>,
+    /// How the tokens are read again; `None` without a configuration file.
+    pub reread: Option<Reread>,
     /// Where to ask.
     pub asks: Sender<Ask<R>>,
     /// Set when it is to end.
@@ -34,7 +36,7 @@ pub struct Serving<R> {
 }
 
 /// A token, known by its digest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// Its name, for the log.
     pub name: Name,
@@ -42,6 +44,15 @@ pub struct Token {
     pub role: Role,
     /// The digest of its text.
     pub digest: Sha256,
+}
+
+/// How tokens are read again.
+#[derive(Debug, Clone)]
+pub struct Reread {
+    /// The configuration.
+    pub file: PathBuf,
+    /// Returns its tokens and the files that some of them are in, or why it cannot be used.
+    pub read: fn(&Path) -> Result<(Vec<Token>, Vec<PathBuf>), String>,
 }
 
 /// A code that gives one session of the page, known by its digest.
@@ -76,6 +87,8 @@ pub enum Ask<R> {
         /// The archive.
         archive: Option<String>,
     },
+    /// Print a warning.
+    Warning(String),
     /// The one-time code was redeemed.
     Redeemed {
         /// The address.

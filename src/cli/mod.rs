@@ -79,6 +79,7 @@ mod schedule;
 mod schedule_units;
 mod serve;
 mod serve_code;
+mod serve_notices;
 mod settings;
 mod show;
 mod stages;

@@ -20,7 +20,7 @@ use crate::notices::decide;
 use crate::notify::{Answer, Job, Message, Ping, deliver, is_switch};
 use crate::ops::explain::explain;
 use crate::report::notice::{Notice, Safe};
-use crate::workspace::notices::{Delivery, Ledger};
+use crate::workspace::notices::{Delivery, Ledger, Waiting};
 
 /// How long all receivers together may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -71,10 +71,7 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
     notice.at = context.now;
     notice.seconds = started.elapsed().as_secs_f64();
     notice.host = context.host.label.to_string();
-    // The reader is not in the folder that this started in.
-    let folder = context.settings.store.folder().and_then(|folder| std::path::absolute(folder).ok());
-    notice.store =
-        folder.map_or_else(|| context.settings.store.to_string(), |folder| folder.to_string_lossy().into_owned());
+    notice.store = store_text(context);
     if !summary.trouble.is_empty() && notice.hint.is_none() {
         let next: &[&str] = if summary.trouble.contains(&Event::Damage) { &["list"] } else { &["health"] };
         notice.hint = Some(format!("run {}", context.typed.quoted(next)));
@@ -82,6 +79,17 @@ pub(super) fn note(command: &str, result: &anyhow::Result<Outcome>, started: Ins
     let is_bad = summary.trouble.contains(&Event::Failure);
     let ping = (command == "backup").then_some(if is_bad { Ping::Fail } else { Ping::Success });
     context.notices.summary = Some((summary, ping));
+}
+
+/// Returns the store as notices name it: the reader is not in the folder that this started in.
+pub(super) fn store_text(context: &Context) -> String {
+    let folder = context.settings.store.folder().and_then(|folder| std::path::absolute(folder).ok());
+    folder.map_or_else(|| context.settings.store.to_string(), |folder| folder.to_string_lossy().into_owned())
+}
+
+/// Returns a new id of a notice.
+pub(super) fn message_id() -> String {
+    format!("msg_{}", uuid().replace('-', ""))
 }
 
 /// Sends what there is to tell, and what earlier runs could not send. Returns when everything was sent or the time is
@@ -115,16 +123,7 @@ pub(super) fn send(context: &mut Context) {
         }
         None => Vec::new(),
     };
-    let message = |notice: Notice| Message { notice, ping: Ping::Success, run: String::new() };
-    let mut jobs: Vec<Job> = Vec::new();
-    for receiver in receivers(context) {
-        let of_receiver = waiting.iter().filter(|one| one.receiver == receiver.name.as_str());
-        let mut messages: Vec<Message> = of_receiver.map(|one| message(one.notice.clone())).collect();
-        messages.extend(direct.iter().filter(|notice| notice.is_for(&receiver.on)).cloned().map(message));
-        if !messages.is_empty() {
-            jobs.push(Job { receiver: receiver.clone(), messages });
-        }
-    }
+    let mut jobs = jobs(receivers(context), &waiting, &direct);
     if let Some(ping) = ping {
         // In their order: a start that arrives last would look like a run without an end.
         wait_for(notices.started, limit, begun, context);
@@ -157,6 +156,25 @@ pub(super) fn send(context: &mut Context) {
     }
 }
 
+/// Returns what each receiver gets: what waits for it in the ledger, and what could not be written there.
+pub(super) fn jobs<'a>(
+    receivers: impl Iterator<Item = &'a Receiver>,
+    waiting: &[Waiting],
+    direct: &[Notice],
+) -> Vec<Job> {
+    let message = |notice: Notice| Message { notice, ping: Ping::Success, run: String::new() };
+    let mut jobs: Vec<Job> = Vec::new();
+    for receiver in receivers {
+        let of_receiver = waiting.iter().filter(|one| one.receiver == receiver.name.as_str());
+        let mut messages: Vec<Message> = of_receiver.map(|one| message(one.notice.clone())).collect();
+        messages.extend(direct.iter().filter(|notice| notice.is_for(&receiver.on)).cloned().map(message));
+        if !messages.is_empty() {
+            jobs.push(Job { receiver: receiver.clone(), messages });
+        }
+    }
+    jobs
+}
+
 /// Decides what is reported and writes it down. Fails with the notice that could not be written, if there is one.
 fn settle(summary: Summary, ledger: Option<&mut Ledger>, context: &Context) -> Result<(), Option<Box<Notice>>> {
     let Summary { mut notice, ended, plain, trouble, good, verified } = summary;
@@ -187,7 +205,7 @@ fn settle(summary: Summary, ledger: Option<&mut Ledger>, context: &Context) -> R
         notice.held_back = if decision.report { decision.held_back } else { 0 };
         events.dedup();
         notice.events = events.into_iter().map(|event| event.as_str().to_owned()).collect();
-        notice.id = format!("msg_{}", uuid().replace('-', ""));
+        notice.id = message_id();
         let to: Vec<String> =
             on.iter().filter(|(_, on)| notice.is_for(on)).map(|(receiver, _)| receiver.clone()).collect();
         let notice = (!to.is_empty()).then(|| notice.clone());
@@ -264,6 +282,12 @@ fn wait_for(started: Option<JoinHandle<Vec<Answer>>>, limit: Duration, begun: In
 
 /// Opens the ledger of this configuration, host and store.
 pub(super) fn open(context: &Context) -> anyhow::Result<Ledger> {
+    let (folder, scope) = place(context)?;
+    Ok(Ledger::open(&folder, &scope)?)
+}
+
+/// Returns the folder of the ledger, and whose part of it this is.
+pub(super) fn place(context: &Context) -> anyhow::Result<(PathBuf, String)> {
     let folder = match state_directory() {
         Some(folder) => folder,
         None => context.store()?.workspace().folder().to_owned(),
@@ -271,11 +295,11 @@ pub(super) fn open(context: &Context) -> anyhow::Result<Ledger> {
     let file = context.configuration.file.as_deref().map(std::path::absolute).transpose()?.unwrap_or_else(PathBuf::new);
     let whose = format!("{}\0{}\0{}", file.display(), context.host.label, context.settings.store);
     let scope = Sha256::of(whose.as_bytes()).to_string();
-    Ok(Ledger::open(&folder, &scope[..32])?)
+    Ok((folder, scope[..32].to_owned()))
 }
 
 /// Returns those that get notices.
-fn receivers(context: &Context) -> impl Iterator<Item = &Receiver> {
+pub(super) fn receivers(context: &Context) -> impl Iterator<Item = &Receiver> {
     context.settings.receivers.iter().filter(|receiver| !is_switch(receiver))
 }
 

@@ -1,15 +1,16 @@
 //! `heirloom serve`: the admin server, its listener and its tokens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::serve_code::OneTimeCode;
+use super::serve_notices::Downloads;
 use super::ui::Tone;
 use super::{Context, Outcome};
-use crate::config::{TokenSource, is_address, is_local};
+use crate::config::{FileLayer, ServerToken, TokenSource, is_address, is_local};
 use crate::digest::Sha256;
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{ArchiveName, Name};
@@ -17,7 +18,7 @@ use crate::ops::explain::explain;
 use crate::platform;
 use crate::report::log::Activity;
 use crate::report::server::NewToken;
-use crate::serving::{Ask, SHORTEST_TOKEN, Serving, TOKEN_START, Token};
+use crate::serving::{Ask, Reread, SHORTEST_TOKEN, Serving, TOKEN_START, Token};
 use crate::store::ReadAt;
 use crate::text::quoted;
 
@@ -40,6 +41,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// If no token is configured, `serve` prints a one-time code at a terminal, or the path of a file with it. Within 10
 /// minutes, the code signs one administrator in on the page; scripts cannot use it. This works only on an address that
 /// this machine alone can reach, or on a Unix socket.
+///
+/// Tokens that are added to the configuration or removed from it count at once, and removing one ends its sessions. The
+/// other settings of `[server]` need a restart.
 ///
 /// TLS is the task of a proxy in front of it, whose address is `public_url` in `[server]`; without one, listen on this
 /// machine alone or on a Unix socket. Give it a host name of its own: under a path of another application, a hole in that
@@ -133,7 +137,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         let hint = "run it as the user of the application, or on a Unix socket; if it must be root: --as-root";
         return Err(Failure::usage("as root, a hole in it would give away the machine", hint).into());
     }
-    let tokens = tokens(context)?;
+    let tokens = tokens(&context.settings.server.tokens)?;
     if tokens.is_empty() && !is_local(&listen) {
         let make = context.typed.quoted(&["serve", "token", "--role", "admin"]);
         let hint = format!("make one: {make}; without one, listen on 127.0.0.1 or on a Unix socket");
@@ -141,6 +145,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
     }
     warn_of_open_files(context);
     let code = tokens.is_empty().then(|| OneTimeCode::make(context)).transpose()?;
+    let downloads = Downloads::start(context)?;
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -150,11 +155,15 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         settings,
         tokens,
         code: code.as_ref().map(|made| made.code),
+        reread: context.configuration.file.clone().map(|file| Reread { file, read: reread }),
         asks,
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, code, context);
+    answer(&asked, &stop, code, downloads.as_ref(), context);
+    if let Some(downloads) = downloads {
+        downloads.end(context);
+    }
     match server.join() {
         Ok(Ok(())) => Ok(Outcome::Done),
         Ok(Err(cause)) => Err(anyhow::Error::new(cause).context(format!("cannot serve on {listen}"))),
@@ -163,10 +172,21 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
 }
 
 /// Does what the server asks for, until it has ended.
-fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, mut code: Option<OneTimeCode>, context: &mut Context) {
+fn answer(
+    asked: &Receiver<Ask<Opened>>,
+    stop: &AtomicBool,
+    mut code: Option<OneTimeCode>,
+    downloads: Option<&Downloads>,
+    context: &mut Context,
+) {
     loop {
+        if let Some(downloads) = downloads {
+            downloads.warn(context);
+        }
         if code.take_if(|code| code.is_over()).is_some() {
-            context.ui.warning("the one-time code has expired; configure a token and restart the server");
+            context
+                .ui
+                .warning("the one-time code has expired; configure a token, or restart the server for another code");
         }
         if context.ui.signal().is_some() {
             stop.store(true, Ordering::SeqCst);
@@ -180,7 +200,13 @@ fn answer(asked: &Receiver<Ask<Opened>>, stop: &AtomicBool, mut code: Option<One
                 // Nobody waits for it if the client went away.
                 let _ = reply.send(open(&name, context));
             }
-            Ok(Ask::Log { command, is_allowed, who, archive }) => note(command, is_allowed, who, archive, context),
+            Ok(Ask::Log { command, is_allowed, who, archive }) => {
+                note(command, is_allowed, who.clone(), archive.clone(), context);
+                if let (Some(downloads), "download", true, Some(archive)) = (downloads, command, is_allowed, archive) {
+                    downloads.note(&who, &archive, context);
+                }
+            }
+            Ok(Ask::Warning(text)) => context.ui.warning(text),
             Ok(Ask::Redeemed { who }) => {
                 code = None;
                 note("sign-in", true, who, None, context);
@@ -226,15 +252,30 @@ fn note(command: &str, is_allowed: bool, who: String, archive: Option<String>, c
 }
 
 /// Returns the tokens of the configuration. Fails if one is too short to be one, or cannot be read.
-fn tokens(context: &Context) -> anyhow::Result<Vec<Token>> {
-    let read = |token: &crate::config::ServerToken| {
+fn tokens(configured: &[ServerToken]) -> anyhow::Result<Vec<Token>> {
+    let read = |token: &ServerToken| {
         let digest = match &token.source {
             TokenSource::Digest(digest) => *digest,
             TokenSource::File(file) => digest_of_file(file, &token.name)?,
         };
         Ok(Token { name: token.name.clone(), role: token.role, digest })
     };
-    context.settings.server.tokens.iter().map(read).collect()
+    configured.iter().map(read).collect()
+}
+
+/// Reads the tokens again, and names the files that some of them are in. Fails with all of it if a part cannot be read.
+fn reread(file: &Path) -> Result<(Vec<Token>, Vec<PathBuf>), String> {
+    let text = std::fs::read_to_string(file).map_err(|cause| format!("cannot read {}: {cause}", quoted(file)))?;
+    let (layer, problems) = FileLayer::parse(file, &text);
+    if let Some(problem) = problems.first() {
+        return Err(problem.to_string());
+    }
+    let files = layer.tokens().iter().filter_map(|token| match &token.source {
+        TokenSource::File(file) => Some(file.clone()),
+        TokenSource::Digest(_) => None,
+    });
+    let tokens = tokens(layer.tokens()).map_err(|error| format!("{error:#}"))?;
+    Ok((tokens, files.collect()))
 }
 
 /// Warns of files of tokens that every user of this machine can read. It is no error: containers mount secrets like that.

@@ -68,6 +68,11 @@ impl FileDatabase {
 }
 
 impl FileLayer {
+    /// Returns the tokens of the admin server, in the order of the file.
+    pub fn tokens(&self) -> &[ServerToken] {
+        &self.tokens
+    }
+
     /// Reads the text of a configuration file. The path is used for messages and relative paths; nothing is opened.
     pub fn parse(path: &Path, text: &str) -> (Self, Vec<Problem>) {
         // toml rejects a byte order mark with a message about a key, and editors do not show the mark.

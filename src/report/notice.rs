@@ -51,6 +51,9 @@ pub struct Notice {
     pub held_back: u64,
     /// The one thing to do next.
     pub hint: Option<String>,
+    /// Who did it over HTTP: the name of the token and the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What happened to one set.
@@ -58,7 +61,7 @@ pub struct Notice {
 pub struct SetNotice {
     /// The set; `None` if an archive belongs to none that is known.
     pub set: Option<String>,
-    /// `made`, `unchanged`, `failed`, `damaged`, `gone`, `verified`, `restored`, `late` or `ok`.
+    /// `made`, `unchanged`, `failed`, `damaged`, `gone`, `verified`, `restored`, `download`, `late` or `ok`.
     pub outcome: String,
     /// The archive.
     pub archive: Option<String>,
@@ -137,6 +140,7 @@ impl Notice {
             "recovery" => "works again",
             "late" => "is late",
             "problems" => "had problems",
+            "download" => "began",
             _ => "done",
         };
         let test = if self.test { "Test: " } else { "" };
@@ -168,13 +172,13 @@ impl Notice {
         if self.test {
             line("This is a test. Nothing happened.".into());
         }
-        line(format!(
-            "{} on {} at {}, {}",
-            self.command,
-            self.host,
-            when(self.at),
-            took(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
-        ));
+        let lasted = took(Duration::try_from_secs_f64(self.seconds).unwrap_or_default());
+        // It has only begun.
+        let lasted = if self.event() == "download" { String::new() } else { format!(", {lasted}") };
+        line(format!("{} on {} at {}{lasted}", self.command, self.host, when(self.at)));
+        if let Some(by) = &self.by {
+            line(format!("by: {by}"));
+        }
         if let Some(error) = &self.error {
             line(format!("error: {error}"));
         }

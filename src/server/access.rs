@@ -3,7 +3,7 @@
 //! A token is known by its digest alone. Comparing digests tells nobody how much of a guess was right.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
@@ -24,7 +24,7 @@ const SCHEMES: [&str; 2] = ["bearer ", "key "];
 /// The tokens, and whom to believe about addresses.
 #[derive(Debug)]
 pub(super) struct Guard {
-    tokens: Vec<Token>,
+    tokens: RwLock<Vec<Token>>,
     proxies: Vec<IpAddr>,
     last_refused: Mutex<Option<Instant>>,
 }
@@ -42,10 +42,25 @@ pub(super) struct Peer(pub(super) Option<IpAddr>);
 
 impl Guard {
     pub(super) fn new(tokens: Vec<Token>, settings: &ServerSettings) -> Self {
-        Self { tokens, proxies: settings.trusted_proxy.clone(), last_refused: Mutex::default() }
+        Self { tokens: RwLock::new(tokens), proxies: settings.trusted_proxy.clone(), last_refused: Mutex::default() }
     }
 
-    fn token(&self, headers: &HeaderMap) -> Option<Result<&Token, ()>> {
+    /// Replaces the tokens.
+    pub(super) fn replace(&self, tokens: Vec<Token>) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
+    }
+
+    /// Returns whether there are none.
+    pub(super) fn has_no_token(&self) -> bool {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn known(&self, digest: Sha256) -> Option<Token> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.iter().find(|token| token.digest == digest).cloned()
+    }
+
+    fn token(&self, headers: &HeaderMap) -> Option<Result<Token, ()>> {
         let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let is_scheme = |scheme: &&str| {
             text.len() > scheme.len()
@@ -54,7 +69,7 @@ impl Guard {
         };
         let secret = SCHEMES.iter().find(|scheme| is_scheme(scheme)).map(|scheme| text[scheme.len()..].trim());
         let digest = Sha256::of(secret?.as_bytes());
-        Some(self.tokens.iter().find(|token| token.digest == digest).ok_or(()))
+        Some(self.known(digest).ok_or(()))
     }
 
     /// Returns the address of the client: behind a proxy that is trusted, the last one that no such proxy has.
@@ -83,15 +98,15 @@ impl App {
         Who { text: format!("{name} from {}", self.guard.address(&parts.headers, peer)) }
     }
 
-    /// Returns name and role of a token that was typed in, or redeems the one-time code.
-    pub(super) fn known(&self, secret: &str, parts: &Parts) -> Option<(String, Role)> {
+    /// Returns name, role and digest of a token that was typed in, or redeems the one-time code, which has no token.
+    pub(super) fn known(&self, secret: &str, parts: &Parts) -> Option<(String, Role, Option<Sha256>)> {
         let digest = Sha256::of(secret.as_bytes());
-        if let Some(token) = self.guard.tokens.iter().find(|token| token.digest == digest) {
-            return Some((token.name.to_string(), token.role));
+        if let Some(token) = self.guard.known(digest) {
+            return Some((token.name.to_string(), token.role, Some(digest)));
         }
         if self.code.as_ref().is_some_and(|code| code.redeem(digest, Instant::now())) {
             self.ask(Ask::Redeemed { who: self.who(code::NAME, parts).text });
-            return Some((code::NAME.to_owned(), Role::Admin));
+            return Some((code::NAME.to_owned(), Role::Admin, None));
         }
         self.note_refused(&self.who("unknown token", parts).text);
         None
@@ -119,7 +134,7 @@ impl App {
     }
 
     fn note_refused(&self, who: &str) {
-        let mut last = self.guard.last_refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.guard.last_refused.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LOGGED_EVERY) {
             *last = Some(Instant::now());
             self.ask(Ask::Log { command: "sign-in", is_allowed: false, who: who.to_owned(), archive: None });

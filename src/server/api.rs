@@ -9,7 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::access::Who;
 use super::answer::{Refusal, printed, text};
@@ -36,6 +36,20 @@ pub(super) async fn status(State(app): Shared, Viewer(who): Viewer) -> Answer {
 
 pub(super) async fn health(State(app): Shared, Viewer(who): Viewer) -> Answer {
     Ok(printed(app.document(&["health"], &who.text, NOW).await?))
+}
+
+/// What there is to back up and where to: names and paths, without the state that `status` reports.
+pub(super) async fn sets(State(app): Shared, Viewer(who): Viewer) -> Answer {
+    let done = app.document(&["status"], &who.text, NOW).await?;
+    let mut status = done.document().unwrap_or_default();
+    let of_set = |set: &Value| {
+        let databases = set["databases"].as_array().into_iter().flatten();
+        let databases: Vec<Value> =
+            databases.map(|database| json!({ "name": database["name"], "path": database["path"] })).collect();
+        json!({ "set": set["set"], "databases": databases })
+    };
+    let sets: Vec<Value> = status["sets"].as_array().into_iter().flatten().map(of_set).collect();
+    Ok(Json(json!({ "store": status["store"].take(), "sets": sets })).into_response())
 }
 
 pub(super) async fn log(State(app): Shared, Viewer(who): Viewer) -> Answer {

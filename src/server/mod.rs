@@ -17,6 +17,7 @@ mod legacy;
 mod listen;
 mod pages;
 mod plan;
+mod reload;
 mod request;
 mod routes;
 mod session;
@@ -35,6 +36,7 @@ use child::Program;
 use code::OneTime;
 use documents::Documents;
 use jobs::Jobs;
+use reload::Watch;
 use session::Sessions;
 use views::Views;
 
@@ -51,6 +53,7 @@ struct App {
     guard: Guard,
     sessions: Sessions,
     code: Option<OneTime>,
+    watch: Option<Watch>,
     jobs: Jobs,
     asks: std::sync::Mutex<std::sync::mpsc::Sender<Ask<Opened>>>,
     documents: Documents,
@@ -69,12 +72,13 @@ impl App {
 /// it. Fails if it cannot listen.
 pub fn serve(serving: Serving<Opened>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let Serving { own, options, listen, settings, tokens, code, asks, stop } = serving;
+    let Serving { own, options, listen, settings, tokens, code, reread, asks, stop } = serving;
     let app = Arc::new(App {
         program: Program { own, options },
         guard: Guard::new(tokens, &settings),
         sessions: Sessions::new(&settings),
         code: code.map(OneTime::new),
+        watch: reread.map(Watch::new),
         jobs: Jobs::default(),
         asks: std::sync::Mutex::new(asks.clone()),
         documents: Documents::default(),

@@ -13,10 +13,10 @@ use axum::routing::{get, post, put};
 use super::answer::{Refusal, secure};
 use super::api::{
     backup, backups, cancel, create, delete, fetch, health, job, log, metrics, openapi, pin, readyz, restore,
-    retention, rotate, status, undo, unpin, verify,
+    retention, rotate, sets, status, undo, unpin, verify,
 };
 use super::listen::ARRIVAL;
-use super::{App, legacy, site};
+use super::{App, legacy, reload, site};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
@@ -27,6 +27,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/status", get(status))
         .route("/health", get(health))
         .route("/log", get(log))
+        .route("/sets", get(sets))
         .route("/retention", get(retention))
         .route("/backups", get(backups).post(create))
         .route("/backups/{name}", get(backup).delete(delete))
@@ -62,6 +63,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
             Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..Refusal::not_found() }
         })
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), reload::look))
         .layer(middleware::from_fn(arrive))
         .layer(middleware::map_response(secure))
         .with_state(app)

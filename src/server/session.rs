@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use crate::config::{Role, ServerSettings};
 use crate::digest::Sha256;
 use crate::platform;
+use crate::serving::Token;
 
 /// How long a session lasts.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -35,6 +36,8 @@ pub(super) struct Session {
     /// The name of the token.
     pub(super) name: String,
     pub(super) role: Role,
+    /// The digest of the token.
+    token: Option<Sha256>,
     /// What every form must send back.
     pub(super) form_token: String,
     begun: Instant,
@@ -77,12 +80,18 @@ impl Sessions {
         HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
     }
 
-    /// Begins a session, and returns its cookie.
-    pub(super) fn begin(&self, headers: &HeaderMap, name: &str, role: Role) -> std::io::Result<HeaderValue> {
+    /// Begins a session, and returns its cookie. `token` is the digest of the token that was given, if it was one.
+    pub(super) fn begin(
+        &self,
+        headers: &HeaderMap,
+        name: &str,
+        role: Role,
+        token: Option<Sha256>,
+    ) -> std::io::Result<HeaderValue> {
         let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let (secret, form_token) = (hex(platform::random_bytes()?), hex(platform::random_bytes()?));
         let now = Instant::now();
-        let session = Session { name: name.to_owned(), role, form_token, begun: now, used: now };
+        let session = Session { name: name.to_owned(), role, token, form_token, begun: now, used: now };
         let mut all = self.all();
         all.retain(|_, session| session.is_alive());
         if all.len() >= MOST {
@@ -100,6 +109,14 @@ impl Sessions {
         let session = all.get_mut(&digest).filter(|session| session.is_alive())?;
         session.used = Instant::now();
         Some(session.clone())
+    }
+
+    /// Ends the sessions of tokens that are not among these, or have another name or role there.
+    pub(super) fn keep(&self, tokens: &[Token]) {
+        let has_begun = |session: &Session, token: &Token| {
+            session.token == Some(token.digest) && session.role == token.role && session.name == token.name.as_str()
+        };
+        self.all().retain(|_, session| session.token.is_none() || tokens.iter().any(|token| has_begun(session, token)));
     }
 
     /// Ends the session of a request, and returns the cookie that takes the old one away.
@@ -177,7 +194,7 @@ mod tests {
         for other in ["http://backups.example", "https://evil.example", "null", "https://backups.example.evil"] {
             assert!(!own.is_from_us(&headers(&[("origin", other), ("host", "backups.example")])), "{other}");
         }
-        let cookie = own.begin(&HeaderMap::new(), "ops", Role::Admin).unwrap();
+        let cookie = own.begin(&HeaderMap::new(), "ops", Role::Admin, None).unwrap();
         let cookie = cookie.to_str().unwrap();
         assert!(
             cookie.starts_with("__Host-heirloom-x=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Secure")

@@ -192,7 +192,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 
 impl App {
     fn way_in(&self) -> WayIn {
-        if self.code.is_some() { WayIn::OneTimeCode } else { WayIn::Token }
+        if self.code.is_some() && self.guard.has_no_token() { WayIn::OneTimeCode } else { WayIn::Token }
     }
 }
 
@@ -208,10 +208,10 @@ async fn enter(State(app): Shared, parts: Parts, body: Bytes) -> Response {
         return Trouble { base, refusal }.into_response();
     }
     let form = Form::read(&body);
-    let Some((name, role)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
+    let Some((name, role, token)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
         return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, app.way_in(), true))).into_response();
     };
-    match app.sessions.begin(&parts.headers, &name, role) {
+    match app.sessions.begin(&parts.headers, &name, role, token) {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{base}/"))).into_response(),
         Err(cause) => Trouble { base, refusal: Refusal::internal(&cause.to_string()) }.into_response(),
     }

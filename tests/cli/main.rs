@@ -103,6 +103,8 @@ mod serve_hostile;
 #[cfg(feature = "server")]
 mod serve_matrix;
 #[cfg(feature = "server")]
+mod serve_notices;
+#[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
 mod serve_proxy;
@@ -116,6 +118,8 @@ mod serve_schema;
 mod serve_stories;
 #[cfg(feature = "server")]
 mod serve_threats;
+#[cfg(feature = "server")]
+mod serve_tokens;
 #[cfg(feature = "server")]
 mod serve_world;
 #[allow(dead_code, reason = "shared with the tests of the library")]

@@ -228,6 +228,26 @@ fn a_stop_ends_a_job_that_takes_too_long() {
 }
 
 #[test]
+fn the_sets_are_listed_with_their_databases_before_there_is_a_backup() {
+    let world = world("");
+    world.database("more.db");
+    let configured = fs::read_to_string(world.path("h.toml")).unwrap();
+    fs::write(world.path("h.toml"), format!("{configured}[sets.other.databases]\nx = 'more.db'\ny = 'none.db'\n"))
+        .unwrap();
+    let server = Server::start(&world);
+    let sets = server.ask("GET", "/api/v1/sets", Some(VIEWER), "").is(200).json();
+    let file = |name: &str| world.path(name).to_str().unwrap().to_owned();
+    let expected = serde_json::json!({ "store": "backups", "sets": [
+        { "set": "app", "databases": [{ "name": "app", "path": file("app.db") }] },
+        { "set": "other", "databases": [
+            { "name": "x", "path": file("more.db") },
+            { "name": "y", "path": file("none.db") },
+        ] },
+    ] });
+    assert_eq!(sets, expected);
+}
+
+#[test]
 fn a_list_comes_in_pages() {
     let mut world = world("");
     for day in 1..=7 {
