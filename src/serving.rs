@@ -52,8 +52,11 @@ pub struct Reread {
     /// The configuration.
     pub file: PathBuf,
     /// Returns its tokens and the files that some of them are in, or why it cannot be used.
-    pub read: fn(&Path) -> Result<(Vec<Token>, Vec<PathBuf>), String>,
+    pub read: fn(&Path) -> Result<Tokens, String>,
 }
+
+/// Tokens, and the files that some of them are in.
+pub type Tokens = (Vec<Token>, Vec<PathBuf>);
 
 /// A code that gives one session of the page, known by its digest.
 #[derive(Debug, Clone, Copy)]

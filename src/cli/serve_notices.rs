@@ -102,7 +102,7 @@ impl Post {
             let wanted = self.receivers.iter().filter(|receiver| notice.is_for(&receiver.on));
             let to: Vec<String> = wanted.map(|receiver| receiver.name.to_string()).collect();
             let decision = |known: &[_], recent| (decide(known, &[], recent, now), Some((notice.clone(), to)));
-            if !ledger.as_mut().is_some_and(|ledger| ledger.settle(now, decision).is_ok()) {
+            if ledger.as_mut().is_none_or(|ledger| ledger.settle(now, decision).is_err()) {
                 direct.push(notice);
             }
         }
