@@ -1,5 +1,7 @@
 //! The page of `heirloom serve` in a real browser: the walks of tests/browser, in Chromium.
 
+#![allow(clippy::print_stdout, reason = "says what was done")]
+
 use std::path::Path;
 
 use crate::run_world::{APPLICATION, Run, live};
@@ -85,4 +87,50 @@ fn an_administrator_walks_through_the_page_behind_a_proxy_with_tls_under_a_prefi
     run.until(|_| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "nginx listens");
     let options = serde_json::json!({"base": base, "token": ADMIN, "hand": "mouse", "width": 360, "scheme": "dark"});
     node(&world, "walk.js", &options);
+}
+
+/// A year of backups of two databases. The pictures of every view are left in `HEIRLOOM_SCREENSHOTS`, if it is set.
+#[test]
+fn every_view_is_sound_at_every_width_light_and_dark() {
+    if !browser("every view at every width") {
+        return;
+    }
+    let port = free_port();
+    let base = format!("http://127.0.0.1:{port}/");
+    let mut world = world("");
+    world.sql(
+        "app.db",
+        "CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users(name) VALUES ('a'), ('b')",
+    );
+    let text = std::fs::read_to_string(world.path("h.toml")).unwrap();
+    let copied = "[copies.offsite]\ndir = 'copies'\n";
+    std::fs::write(world.path("h.toml"), format!("{copied}{text}")).unwrap();
+    let now = chrono::Utc::now();
+    let days = (0..7).chain((14..60).step_by(7)).chain((75..340).step_by(30));
+    let mut days: Vec<i64> = days.collect();
+    days.reverse();
+    for ago in days {
+        let at = (now - chrono::TimeDelta::days(ago) - chrono::TimeDelta::hours(3)).format("%Y-%m-%dT%H:%M:%SZ");
+        world.env("HEIRLOOM_NOW", &at.to_string());
+        world.sql("app.db", "INSERT INTO notes(text) SELECT 'note' FROM notes LIMIT 7");
+        world.heirloom(["backup", "--config", "h.toml", "--quiet"]).success();
+    }
+    world.env("HEIRLOOM_NOW", &now.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let archive = world.archives().pop().unwrap();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    let pictures = std::env::var("HEIRLOOM_SCREENSHOTS").unwrap_or_default();
+    let look = |name: &str, archive: Option<&str>| {
+        let options = serde_json::json!(
+            {"base": base, "token": ADMIN, "name": name, "archive": archive, "pictures": pictures}
+        );
+        node(&world, "views.js", &options);
+    };
+    let _server = serve(&world, &format!("127.0.0.1:{port}"));
+    look("good", Some(&archive));
+
+    // The newest backup is damaged, and the database is not one any more.
+    std::fs::write(world.path(format!("backups/{archive}")), "no archive").unwrap();
+    world.heirloom(["verify", "--config", "h.toml", &archive]).exits(13);
+    std::fs::write(world.path("app.db"), "no database either").unwrap();
+    look("bad", None);
 }

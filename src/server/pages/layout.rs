@@ -126,6 +126,7 @@ fn frame(base: &str, title: &str, head: &Markup, body: &Markup) -> String {
                 meta name="robots" content="noindex";
                 title { (title) " – heirloom" }
                 link rel="stylesheet" href={ (base) "/assets/style.css" };
+                link rel="icon" href={ (base) "/favicon.ico" };
                 script src={ (base) "/assets/script.js" } defer {}
                 (head)
             }
