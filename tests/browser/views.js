@@ -1,8 +1,9 @@
 // Every view at every width, light and dark: nothing sticks out, nothing serious for axe-core; a picture of each if that is asked for.
 //   node views.js '{"base": "http://backups.example:8419/", "token": "…", "name": "good", "archive": "…", "pictures": "FOLDER or empty"}'
-// `archive` is restored by plan only; without it, only the overview is looked at.
+// It works in the folder of `app.db`, which is restored from `archive`; without one, only the overview is looked at.
 "use strict";
 
+const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 const { check, main, modules, open, sound } = require("./browser.js");
@@ -46,6 +47,8 @@ main(async (browser, { base, token, name, archive, pictures }) => {
         await go("delete", `backups/${archive}/delete`);
         await go("rotate", "rotate");
         await go("log", "log");
+        // Something is lost, so that there is something to restore.
+        execFileSync("sqlite3", ["app.db", "DELETE FROM notes WHERE id > 100"]);
         await go("restore", `backups/${archive}/restore`);
         await button("Show the plan").click();
         await page.waitForURL(/\/restore\/plan$/);

@@ -148,8 +148,9 @@ fn compare(folder: &str, rendered: BTreeMap<String, Vec<u8>>, by_hand: &[&str]) 
         }
         rendered.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
     }
-    let mut found: Vec<String> =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    // The pictures of the README are in a folder of their own.
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+    let mut found: Vec<String> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
     found.retain(|name| !by_hand.contains(&name.as_str()));
     found.sort();
     let expected: Vec<&String> = rendered.keys().collect();
