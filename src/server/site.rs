@@ -29,6 +29,8 @@ use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
 
+/// The exit code for a store that is not there.
+const NO_STORE: u8 = 16;
 /// How many entries the view of the log has.
 const MOST: usize = 500;
 
@@ -263,7 +265,16 @@ struct Filter {
 }
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
-    let done = visitor.look(&app, &["list"]).await?;
+    let done = match visitor.look(&app, &["list"]).await {
+        Ok(done) => done,
+        // Before the first backup there is no store, and this is where it is made.
+        Err(Trouble { refusal, .. }) if refusal.error["code"] == NO_STORE => {
+            let page = visitor.page(refusal.error["message"].as_str());
+            let text = pages::backups(&page, &Value::Null, &Shelf::default());
+            return Ok((refusal.status, Html(text)).into_response());
+        }
+        Err(trouble) => return Err(trouble),
+    };
     let base = visitor.base.clone();
     let made = app.views.make(move || {
         let all = done.printed.archives()?;

@@ -231,6 +231,17 @@ fn a_command_as_advice_is_named_as_one_and_a_schedule_that_nobody_runs_too() {
     assert!(refused.contains("Not possible now") && refused.contains("at a shell on the server"), "{refused}");
 }
 
+#[test]
+fn the_first_backup_can_be_made_where_the_list_would_be() {
+    let world = world("");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let page = browser.get("/backups").is(503).text();
+    assert!(page.contains("Back up now") && page.contains("cannot reach the store"), "{page}");
+    browser.job(browser.post("/backups", "set=app"));
+    assert!(browser.get("/backups").is(200).text().contains(&newest(&world)));
+}
+
 /// The disk with the store is not mounted, and then an archive was deleted by hand while its page was open.
 #[test]
 fn a_store_that_is_away_is_never_shown_as_good() {

@@ -63,6 +63,19 @@ fn behind_a_proxy_with_tls_an_administrator_signs_in_and_makes_a_backup() {
     an_administrator_works(&world, run, port, "");
 }
 
+/// Starts a Caddy that follows the example, with the certificate of the world, in front of `upstream`.
+fn caddy(world: &World, port: u16, upstream: &str) -> Proxy {
+    let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/Caddyfile.example")).unwrap();
+    let here = world.work().to_string_lossy().into_owned();
+    // The certificate would come from an authority on the Internet, and port 80 is not ours.
+    let own = format!("backups.example:{port} {{\n\tbind 127.0.0.1\n\ttls {here}/cert.pem {here}/key.pem");
+    let text = example.replace("backups.example {", &own).replace("unix//run/heirloom/admin.sock", upstream);
+    assert!(text.contains(upstream) && text.contains("\ttls "), "{text}");
+    fs::write(world.path("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}")).unwrap();
+    let mut caddy = world.shell("exec caddy run --adapter caddyfile --config Caddyfile");
+    Proxy(caddy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
 #[test]
 fn behind_caddy_under_a_path_an_administrator_signs_in_and_makes_a_backup() {
     if !have("the example for Caddy", &["caddy", "curl", "openssl"]) {
@@ -71,19 +84,7 @@ fn behind_caddy_under_a_path_an_administrator_signs_in_and_makes_a_backup() {
     let port = free_port();
     let world = world(&format!("public_url = 'https://backups.example:{port}/admin/backups/'"));
     let run = behind(&world);
-    let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/Caddyfile.example")).unwrap();
-    let here = world.work().to_string_lossy().into_owned();
-    // The certificate would come from an authority on the Internet, and port 80 is not ours.
-    let text = example
-        .replace(
-            "backups.example {",
-            &format!("backups.example:{port} {{\n\tbind 127.0.0.1\n\ttls {here}/cert.pem {here}/key.pem"),
-        )
-        .replace("unix//run/heirloom/", &format!("unix/{here}/"));
-    assert!(text.contains(&format!("unix/{here}/admin.sock")) && text.contains("\ttls "), "{text}");
-    fs::write(world.path("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}")).unwrap();
-    let mut caddy = world.shell("exec caddy run --adapter caddyfile --config Caddyfile");
-    let _proxy = Proxy(caddy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _proxy = caddy(&world, port, &format!("unix/{}", world.path("admin.sock").display()));
     an_administrator_works(&world, run, port, "/admin/backups");
 }
 
@@ -97,17 +98,7 @@ fn caddy_names_the_client_and_not_what_the_client_claims() {
     let world = world(&format!("public_url = 'https://backups.example:{port}/'\ntrusted_proxy = ['127.0.0.1']"));
     let mut server = Server::start(&world);
     certificate(&world);
-    let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/Caddyfile.example")).unwrap();
-    let here = world.work().to_string_lossy().into_owned();
-    let text = example
-        .replace(
-            "backups.example {",
-            &format!("backups.example:{port} {{\n\tbind 127.0.0.1\n\ttls {here}/cert.pem {here}/key.pem"),
-        )
-        .replace("unix//run/heirloom/admin.sock", &server.address);
-    fs::write(world.path("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}")).unwrap();
-    let mut caddy = world.shell("exec caddy run --adapter caddyfile --config Caddyfile");
-    let _proxy = Proxy(caddy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _proxy = caddy(&world, port, &server.address);
     server.run.until(|_| TcpStream::connect(("127.0.0.1", port)).is_ok(), "the proxy listens");
     let url = format!("https://backups.example:{port}/api/v1/backups?wait=60");
     let script = format!(
