@@ -19,6 +19,8 @@
 //! | other user of the machine | connect to the Unix socket | mode 0660 | `serve::a_socket_is_for_its_group_and_replaces_what_a_killed_server_left` |
 //! | other user of the machine | read a token in the process list or an environment | tokens and cookies are in neither | `serve_threats::no_process_shows_a_token_or_a_cookie` |
 //! | other user of the machine | read the file of a token | a warning names the file | `serve_threats::a_token_file_that_others_can_read_is_reported` |
+//! | other user of the machine | use the one-time code | a file for its owner alone, once, 10 minutes | `serve_code::a_code_from_a_file_signs_in_once_and_is_no_bearer_token` |
+//! | somebody whose token was removed | go on with a session or the token | the configuration is read again | `serve_tokens::a_token_that_is_removed_ends_with_its_sessions_and_the_others_stay` |
 //! | who reads the log | find a token or a cookie | names and addresses alone | `serve_threats::no_process_shows_a_token_or_a_cookie` |
 //! | who reads the configuration | use what stands in it as a token | digests | `serve_threats::a_digest_is_not_a_token` |
 //! | who writes to the store | an archive whose name, note or metadata is markup or ends a header | escaping; a name has no control character | `serve_threats::hostile_archives_are_listed_shown_and_downloaded_as_text` |
