@@ -68,7 +68,7 @@ fn a_new_tenant_takes_part_from_the_next_look() {
     world.heirloom(["config", "check"]).success();
     let shown = world.heirloom(["config", "show"]).success();
     assert!(shown.stdout.contains("sets.tenants.each") && shown.stdout.contains("data/*.db"), "{}", shown.stdout);
-    world.heirloom(["backup", "--set", "nobody"]).exits(2).says("no such set").says("tenants");
+    world.heirloom(["backup", "--set", "nobody"]).exits(2).says("there is no set \"nobody\"").says("tenants");
 }
 
 #[test]

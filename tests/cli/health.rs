@@ -282,7 +282,7 @@ fn which_databases_are_looked_at() {
     fs::write(world.path("heirloom.toml"), "[sets.shop.databases]\nb = 'b.db'\n").unwrap();
     assert_eq!(looked_at(&health(&world).exits(0)), ["shop/b"], "the configuration");
     assert_eq!(looked_at(&world.heirloom(["health", "--json", "a.db"]).exits(0)), ["a/a"], "the command line");
-    world.heirloom(["health", "--set", "nope"]).exits(2).says("no such set");
+    world.heirloom(["health", "--set", "nope"]).exits(2).says("there is no set \"nope\"");
 }
 
 #[test]
