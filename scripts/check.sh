@@ -27,8 +27,8 @@ output=$(mktemp)
 trap 'rm -f "$not_tested" "$output"' EXIT
 export HEIRLOOM_NOT_TESTED=$not_tested
 
-# Runs tests with all their output. If some fail, what they said comes once more at the end, which nobody has to search for.
-told() {
+# Runs tests. If some fail, their output is printed once more at the end.
+with_summary() {
     "$@" 2>&1 | tee "$output" && return
     echo "# failed:"
     sed -n '/^---- .* stdout ----$/,/^failures:$/p' "$output" | cut -c -400 | tail -n 100
@@ -90,11 +90,11 @@ case "$gear" in
 --fast) step layers layers ;;
 --quick) step tests env "$signals" cargo test --quiet --locked -- "${long[@]/#/--skip=}" ;;
 everything)
-    step tests told env "$signals" cargo test --locked --no-fail-fast
+    step tests with_summary env "$signals" cargo test --locked --no-fail-fast
     # Without remote stores: neither tokio nor TLS; the tests of what differs, and of what everything stands on.
     if cargo tree --quiet --locked --no-default-features --edges normal | grep -E ' (tokio|rustls|ring|reqwest|opendal) v'; then exit 1; fi
     # Few tests: a build without optimization is faster in all.
-    step "tests without remote stores" told env "$signals" CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+    step "tests without remote stores" with_summary env "$signals" CARGO_PROFILE_DEV_OPT_LEVEL=0 \
         cargo test --quiet --locked --no-fail-fast --no-default-features \
         --lib --test cli -- "${long[@]/#/--skip=}" tests:: config copies:: generated:: restore:: rotate:: store
     ;;

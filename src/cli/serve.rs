@@ -34,9 +34,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Serve a page and an HTTP API to administrators
 ///
-/// Lists, makes, verifies, downloads, restores and deletes backups in a browser or over HTTP, with the same checks as the
-/// commands of the same names. Nobody gets in without a token of the configuration (`heirloom serve token`): the page
-/// asks for it once, scripts send it with each request (`Authorization: Bearer TOKEN`).
+/// Lists, makes, verifies, downloads, restores and deletes backups in a browser or over HTTP, with the same checks as
+/// the commands of the same names. Nobody gets in without a token of the configuration (`heirloom serve token`): the
+/// page asks for it once, scripts send it with each request (`Authorization: Bearer TOKEN`).
 ///
 /// If no token is configured, `serve` prints a one-time code at a terminal, or the path of a file with it. Within 10
 /// minutes, the code signs one administrator in on the page; scripts cannot use it. This works only on an address that
@@ -46,8 +46,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// other settings of `[server]` need a restart.
 ///
 /// TLS is the task of a proxy in front of it, whose address is `public_url` in `[server]`; without one, listen on this
-/// machine alone or on a Unix socket. Give it a host name of its own: under a path of another application, a hole in that
-/// one is a hole here.
+/// machine alone or on a Unix socket. Give it a host name of its own: under a path of another application, a hole in
+/// that one is a hole here.
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
@@ -278,7 +278,8 @@ fn reread(file: &Path) -> Result<(Vec<Token>, Vec<PathBuf>), String> {
     Ok((tokens, files.collect()))
 }
 
-/// Warns of files of tokens that every user of this machine can read. It is no error: containers mount secrets like that.
+/// Warns of files of tokens that every user of this machine can read. It is no error: containers mount secrets like
+/// that.
 fn warn_of_open_files(context: &Context) {
     for token in &context.settings.server.tokens {
         if let TokenSource::File(file) = &token.source

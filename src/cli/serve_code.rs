@@ -1,8 +1,8 @@
 //! The one-time code of `serve`: how an administrator gets in before a token is configured.
 //!
-//! It gives one session of the page, once, for a short time, and only on this machine. A terminal shows it; without one,
-//! it is written to a file that its owner alone can read. Only this process knows the code: a file that a killed server
-//! left behind holds one that nobody accepts any more.
+//! It gives one session of the page, once, for a short time, and only on this machine. A terminal shows it; without
+//! one, it is written to a file that its owner alone can read. Only this process knows the code: a file that a killed
+//! server left behind holds one that nobody accepts any more.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Notices of downloads, sent on a thread of their own: no receiver delays a download or makes it fail.
 //!
-//! The activity log has the download before its first byte; the notice follows. If the process dies before the notice is
-//! in the ledger, only the log tells of the download. After that, it is sent by this process or by the next command that
-//! sends notices.
+//! The activity log has the download before its first byte; the notice follows. If the process dies before the notice
+//! is in the ledger, only the log tells of the download. After that, it is sent by this process or by the next command
+//! that sends notices.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};

@@ -98,13 +98,15 @@ impl App {
         Who { text: format!("{name} from {}", self.guard.address(&parts.headers, peer)) }
     }
 
-    /// Returns name, role and digest of a token that was typed in, or redeems the one-time code, which has no token.
+    /// Returns name, role and digest of a token that was typed in, or redeems the one-time code, which counts only
+    /// while no token is configured.
     pub(super) fn known(&self, secret: &str, parts: &Parts) -> Option<(String, Role, Option<Sha256>)> {
         let digest = Sha256::of(secret.as_bytes());
         if let Some(token) = self.guard.known(digest) {
             return Some((token.name.to_string(), token.role, Some(digest)));
         }
-        if self.code.as_ref().is_some_and(|code| code.redeem(digest, Instant::now())) {
+        let code = self.code.as_ref().filter(|_| self.guard.has_no_token());
+        if code.is_some_and(|code| code.redeem(digest, Instant::now())) {
             self.ask(Ask::Redeemed { who: self.who(code::NAME, parts).text });
             return Some((code::NAME.to_owned(), Role::Admin, None));
         }

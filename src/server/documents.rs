@@ -1,10 +1,11 @@
-//! Documents that are read for requests: each is a child process, so they are shared, few at a time, and waited for only
-//! a limited time.
+//! Documents that are read for requests: each is a child process, so they are shared, few at a time, and waited for
+//! only a limited time.
 //!
 //! Whoever asks for a document while one is being read waits for it and shares the next one. It was begun after all of
 //! them had asked, so sharing makes nothing older. A view of the page may also be made of a document that was begun at
 //! most [`RECENT`] ago, as if it had been loaded that much earlier; but never of one that was begun before the last
-//! change made here ended: what somebody did is seen by the next request. A plan that somebody decides on is read alone.
+//! change made here ended: what somebody did is seen by the next request. A plan that somebody decides on is read
+//! alone.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

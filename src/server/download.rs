@@ -117,7 +117,8 @@ enum Part {
     Of(u64, u64),
 }
 
-/// Reads the header `Range`; `None` if no byte of it exists. A unit or a form that is not known means all, as HTTP wants.
+/// Reads the header `Range`; `None` if no byte of it exists. A unit or a form that is not known means all, as HTTP
+/// wants.
 fn part(range: &HeaderValue, total: u64) -> Option<Part> {
     let Some(text) = range.to_str().ok().and_then(|text| text.strip_prefix("bytes=")) else { return Some(Part::All) };
     // Several parts would need another form of answer.

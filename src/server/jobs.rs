@@ -107,7 +107,8 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Records how a job ended. It counts before it is seen to have ended, so that no plan of before is carried out after.
+    /// Records how a job ended. It counts before it is seen to have ended, so that no plan of before is carried out
+    /// after.
     fn finish(&self, job: &Job, done: Done) {
         if job.order.changes {
             self.ended.fetch_add(1, Ordering::SeqCst);

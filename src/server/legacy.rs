@@ -1,5 +1,5 @@
-//! The paths of the applications that this tool replaces, so that their front ends and deploy scripts go on working. They
-//! act in one step and wait for the result, as they did.
+//! The paths of the applications that this tool replaces, so that their front ends and deploy scripts go on working.
+//! They act in one step and wait for the result, as they did.
 
 use std::sync::Arc;
 use std::time::Duration;

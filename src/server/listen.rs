@@ -94,8 +94,9 @@ async fn until(stop: &AtomicBool, accepting: impl Future<Output = ()>) {
     }
 }
 
-/// Binds a Unix socket that its group may use. One that a server left behind is replaced: nobody accepts on it. One that
-/// answers, or a file of another kind, is an error. Crash after the removal: no socket, and the next start makes one.
+/// Binds a Unix socket that its group may use. One that a server left behind is replaced: nobody accepts on it. One
+/// that answers, or a file of another kind, is an error. Crash after the removal: no socket, and the next start makes
+/// one.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_left_behind = match std::fs::symlink_metadata(path) {
         Ok(found) if crate::platform::special_file(&found) == Some("a socket") => {

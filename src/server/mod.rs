@@ -11,6 +11,7 @@ mod child;
 mod code;
 mod documents;
 mod download;
+mod form;
 mod jobs;
 mod lean;
 mod legacy;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::digest::Sha256;
 
-/// What changes all the time while an application works, and is no part of the decision. `undo_of` says how long ago the
-/// restore was; the safety backup that is restored is `archive`.
+/// What changes all the time while an application works, and is no part of the decision. `undo_of` says how long ago
+/// the restore was; the safety backup that is restored is `archive`.
 const VOLATILE: [&str; 3] = ["in_use_by", "rows_before", "undo_of"];
 
 /// Returns the digest of the document of a dry run.

@@ -20,6 +20,7 @@ use super::access::Who;
 use super::answer::Refusal;
 use super::child::Done;
 use super::documents::{NOW, RECENT};
+use super::form::Form;
 use super::jobs::Order;
 use super::pages::{self, Page, Shelf, WayIn};
 use super::plan::digest;
@@ -143,23 +144,6 @@ impl Visitor {
 
     fn archive(&self, name: &str) -> Result<ArchiveName, Trouble> {
         archive(name).map_err(|refusal| self.trouble(refusal))
-    }
-}
-
-/// The fields of a form, in their order.
-struct Form(Vec<(String, String)>);
-
-impl Form {
-    fn read(body: &Bytes) -> Self {
-        Self(form_urlencoded::parse(body).into_owned().collect())
-    }
-
-    fn get(&self, name: &str) -> Option<&String> {
-        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value)
-    }
-
-    fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect()
     }
 }
 

@@ -94,8 +94,8 @@ fn page(command: &Command, name: &str, siblings: &[String]) -> Vec<u8> {
     page
 }
 
-/// Cuts the text behind the options into its parts: "Examples:", "Exit codes:" and "Security:" open one each, everything else is
-/// notes.
+/// Cuts the text behind the options into its parts: "Examples:", "Exit codes:" and "Security:" open one each,
+/// everything else is notes.
 fn sections(help: &str) -> Vec<(String, Vec<&str>)> {
     let mut sections: Vec<(String, Vec<&str>)> = Vec::new();
     for paragraph in help.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {

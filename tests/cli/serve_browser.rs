@@ -25,7 +25,11 @@ fn browser(promise: &str) -> bool {
 /// A world with an application and with markup in the names of a table and a column.
 fn marked(more: &str) -> World {
     let world = world(more);
-    world.sql("app.db", "CREATE TABLE t(n INTEGER PRIMARY KEY); CREATE TABLE \"<img src=x onerror=alert(2)>\"(\"<b onclick=alert(3)>\")");
+    world.sql(
+        "app.db",
+        "CREATE TABLE t(n INTEGER PRIMARY KEY); \
+         CREATE TABLE \"<img src=x onerror=alert(2)>\"(\"<b onclick=alert(3)>\")",
+    );
     std::fs::write(world.path("app.py"), APPLICATION).unwrap();
     world
 }

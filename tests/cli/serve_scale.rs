@@ -1,4 +1,5 @@
-//! `heirloom serve` with many backups and many requests: pages, shared documents, and a limit on what is read at a time.
+//! `heirloom serve` with many backups and many requests: pages, shared documents, and a limit on what is read at a
+//! time.
 
 use std::collections::BTreeSet;
 use std::fs;

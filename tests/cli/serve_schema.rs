@@ -1,4 +1,5 @@
-//! The API against its own description: schemathesis sends what the OpenAPI document allows, and what it does not allow.
+//! The API against its own description: schemathesis sends what the OpenAPI document allows, and what it does not
+//! allow.
 
 #![allow(clippy::print_stdout, reason = "says how many requests were sent")]
 

@@ -1,34 +1,4 @@
-//! Who might want what from `heirloom serve`, what stops them, and the test of it. Each test named here exists.
-//!
-//! | who | what they try | what stops it | test |
-//! |---|---|---|---|
-//! | nobody's token | use any route without a token, with a guess, an empty one, one in the URL | digests of tokens | `serve::each_operation_is_open_to_its_role_alone` |
-//! | nobody's token | every route by every way to sign in | the extractors of roles | `serve_matrix::every_route_is_refused_or_allowed_as_the_way_to_sign_in_says` |
-//! | nobody's token | start it before a token exists, over TCP as root, on a name | it does not start | `serve::it_starts_only_where_it_can_be_safe` |
-//! | nobody's token | fill memory, hold all connections, send no HTTP | limits | `serve_hostile::requests_that_are_too_large_or_no_http_are_refused_and_others_go_on` |
-//! | nobody's token | send slowly | a time limit for each request | `serve_hostile::slow_senders_and_more_connections_than_allowed_do_not_shut_others_out` |
-//! | nobody's token | leave the store by a name | names are checked, no path comes from a request | `serve_hostile::names_lead_nowhere_but_into_the_store` |
-//! | viewer | change, download or delete | the role | `serve_page::forms_of_others_and_of_viewers_change_nothing` |
-//! | admin whom nobody trusts with the data | download where downloads are off | `download = false` | `serve_hostile::without_downloads_nothing_is_carried_away` |
-//! | another site in the browser | post a form, with or without `Origin` | `Sec-Fetch-Site` or `Origin`, and the form token | `serve_page::forms_of_others_and_of_viewers_change_nothing` |
-//! | another site in the browser | rebind its name to this machine | `Host` is compared | `session::tests::without_one_only_this_machine_is_meant` |
-//! | another site in the browser | frame it, load parts of it | headers of every answer | `serve::every_answer_carries_the_headers_that_keep_others_out` |
-//! | application on the next port | post a form from the same host | `Origin` has the port | `serve_threats::the_application_on_the_next_port_can_neither_post_nor_plant_a_cookie` |
-//! | application on the next port | plant a session, a cookie for its own server | sessions are made here; the cookie has the port in its name | `session::tests::servers_on_one_host_have_cookies_of_their_own` |
-//! | application under the next path | replace the cookie from another host of the domain | `__Host-` over TLS | `session::tests::a_public_url_gives_host_origin_prefix_and_cookie` |
-//! | other user of the machine | connect to the Unix socket | mode 0660 | `serve::a_socket_is_for_its_group_and_replaces_what_a_killed_server_left` |
-//! | other user of the machine | read a token in the process list or an environment | tokens and cookies are in neither | `serve_threats::no_process_shows_a_token_or_a_cookie` |
-//! | other user of the machine | read the file of a token | a warning names the file | `serve_threats::a_token_file_that_others_can_read_is_reported` |
-//! | other user of the machine | use the one-time code | a file for its owner alone, once, 10 minutes | `serve_code::a_code_from_a_file_signs_in_once_and_is_no_bearer_token` |
-//! | somebody whose token was removed | go on with a session or the token | the configuration is read again | `serve_tokens::a_token_that_is_removed_ends_with_its_sessions_and_the_others_stay` |
-//! | who reads the log | find a token or a cookie | names and addresses alone | `serve_threats::no_process_shows_a_token_or_a_cookie` |
-//! | who reads the configuration | use what stands in it as a token | digests | `serve_threats::a_digest_is_not_a_token` |
-//! | who writes to the store | an archive whose name, note or metadata is markup or ends a header | escaping; a name has no control character | `serve_threats::hostile_archives_are_listed_shown_and_downloaded_as_text` |
-//! | who writes to the store | a link to a file of the server's user | links are not opened | `serve_threats::a_link_in_the_store_is_not_followed` |
-//! | who owns a database's content | tables named as markup | escaping | `serve_page::what_stands_in_a_database_is_shown_as_its_name` |
-//! | who owns a database's content | views, triggers and generated columns that act when looked at | only tables are counted, nothing is executed | `serve_threats::a_hostile_schema_does_nothing_when_it_is_looked_at` |
-//! | the reverse proxy, its clients | claim another address for the log | `trusted_proxy` | `serve_hostile::only_a_trusted_proxy_is_believed_about_the_client` |
-//! | the reverse proxy, its clients | smuggle a request | two lengths are refused | `serve_hostile::requests_that_are_too_large_or_no_http_are_refused_and_others_go_on` |
+//! Who might want what from `heirloom serve`, what stops them, and the test of it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -39,15 +9,171 @@ use sha2::{Digest as _, Sha256};
 use crate::serve_page::{Browser, newest, request};
 use crate::serve_world::{ADMIN, Server, VIEWER, world};
 
+/// Who, what they try, what stops it, and the test of it.
+const THREATS: &[[&str; 4]] = &[
+    [
+        "nobody's token",
+        "use any route without a token, with a guess, an empty one, one in the URL",
+        "digests of tokens",
+        "serve::each_operation_is_open_to_its_role_alone",
+    ],
+    [
+        "nobody's token",
+        "every route by every way to sign in",
+        "the extractors of roles",
+        "serve_matrix::every_route_is_refused_or_allowed_as_the_way_to_sign_in_says",
+    ],
+    [
+        "nobody's token",
+        "start it before a token exists, over TCP as root, on a name",
+        "it does not start",
+        "serve::it_starts_only_where_it_can_be_safe",
+    ],
+    [
+        "nobody's token",
+        "fill memory, hold all connections, send no HTTP",
+        "limits",
+        "serve_hostile::requests_that_are_too_large_or_no_http_are_refused_and_others_go_on",
+    ],
+    [
+        "nobody's token",
+        "send slowly",
+        "a time limit for each request",
+        "serve_hostile::slow_senders_and_more_connections_than_allowed_do_not_shut_others_out",
+    ],
+    [
+        "nobody's token",
+        "leave the store by a name",
+        "names are checked, no path comes from a request",
+        "serve_hostile::names_lead_nowhere_but_into_the_store",
+    ],
+    ["viewer", "change, download or delete", "the role", "serve_page::forms_of_others_and_of_viewers_change_nothing"],
+    [
+        "admin whom nobody trusts with the data",
+        "download where downloads are off",
+        "download = false",
+        "serve_hostile::without_downloads_nothing_is_carried_away",
+    ],
+    [
+        "another site in the browser",
+        "post a form, with or without `Origin",
+        "Sec-Fetch-Site` or `Origin`, and the form token",
+        "serve_page::forms_of_others_and_of_viewers_change_nothing",
+    ],
+    [
+        "another site in the browser",
+        "rebind its name to this machine",
+        "Host` is compared",
+        "session::tests::without_one_only_this_machine_is_meant",
+    ],
+    [
+        "another site in the browser",
+        "frame it, load parts of it",
+        "headers of every answer",
+        "serve::every_answer_carries_the_headers_that_keep_others_out",
+    ],
+    [
+        "application on the next port",
+        "post a form from the same host",
+        "Origin` has the port",
+        "serve_threats::the_application_on_the_next_port_can_neither_post_nor_plant_a_cookie",
+    ],
+    [
+        "application on the next port",
+        "plant a session, a cookie for its own server",
+        "sessions are made here; the cookie has the port in its name",
+        "session::tests::servers_on_one_host_have_cookies_of_their_own",
+    ],
+    [
+        "application under the next path",
+        "replace the cookie from another host of the domain",
+        "__Host-` over TLS",
+        "session::tests::a_public_url_gives_host_origin_prefix_and_cookie",
+    ],
+    [
+        "other user of the machine",
+        "connect to the Unix socket",
+        "mode 0660",
+        "serve::a_socket_is_for_its_group_and_replaces_what_a_killed_server_left",
+    ],
+    [
+        "other user of the machine",
+        "read a token in the process list or an environment",
+        "tokens and cookies are in neither",
+        "serve_threats::no_process_shows_a_token_or_a_cookie",
+    ],
+    [
+        "other user of the machine",
+        "read the file of a token",
+        "a warning names the file",
+        "serve_threats::a_token_file_that_others_can_read_is_reported",
+    ],
+    [
+        "other user of the machine",
+        "use the one-time code",
+        "a file for its owner alone, once, 10 minutes",
+        "serve_code::a_code_from_a_file_signs_in_once_and_is_no_bearer_token",
+    ],
+    [
+        "somebody whose token was removed",
+        "go on with a session or the token",
+        "the configuration is read again",
+        "serve_tokens::a_token_that_is_removed_ends_with_its_sessions_and_the_others_stay",
+    ],
+    [
+        "who reads the log",
+        "find a token or a cookie",
+        "names and addresses alone",
+        "serve_threats::no_process_shows_a_token_or_a_cookie",
+    ],
+    [
+        "who reads the configuration",
+        "use what stands in it as a token",
+        "digests",
+        "serve_threats::a_digest_is_not_a_token",
+    ],
+    [
+        "who writes to the store",
+        "an archive whose name, note or metadata is markup or ends a header",
+        "escaping; a name has no control character",
+        "serve_threats::hostile_archives_are_listed_shown_and_downloaded_as_text",
+    ],
+    [
+        "who writes to the store",
+        "a link to a file of the server's user",
+        "links are not opened",
+        "serve_threats::a_link_in_the_store_is_not_followed",
+    ],
+    [
+        "who owns a database's content",
+        "tables named as markup",
+        "escaping",
+        "serve_page::what_stands_in_a_database_is_shown_as_its_name",
+    ],
+    [
+        "who owns a database's content",
+        "views, triggers and generated columns that act when looked at",
+        "only tables are counted, nothing is executed",
+        "serve_threats::a_hostile_schema_does_nothing_when_it_is_looked_at",
+    ],
+    [
+        "the reverse proxy, its clients",
+        "claim another address for the log",
+        "trusted_proxy",
+        "serve_hostile::only_a_trusted_proxy_is_believed_about_the_client",
+    ],
+    [
+        "the reverse proxy, its clients",
+        "smuggle a request",
+        "two lengths are refused",
+        "serve_hostile::requests_that_are_too_large_or_no_http_are_refused_and_others_go_on",
+    ],
+];
+
 #[test]
 fn each_test_in_the_table_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let rows = include_str!("serve_threats.rs").lines().filter(|line| line.starts_with("//! | ")).skip(1);
-    let mut count = 0;
-    for row in rows {
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        assert_eq!(cells.len(), 6, "{row}");
-        let test = cells[4].trim_matches('`');
+    for [_, _, _, test] in THREATS {
         let (module, function) = test.rsplit_once("::").unwrap();
         let file = match module.strip_suffix("::tests") {
             Some(module) => format!("src/server/{module}.rs"),
@@ -57,9 +183,8 @@ fn each_test_in_the_table_exists() {
         let found =
             text.split("#[test]\n").skip(1).any(|part| part.trim_start().starts_with(&format!("fn {function}(")));
         assert!(found, "{test} is not in {file}");
-        count += 1;
     }
-    assert!(count > 20, "{count}");
+    assert!(THREATS.len() > 20, "{}", THREATS.len());
 }
 
 /// The command lines and environments of all processes that work in a world, and how many they are.
@@ -150,8 +275,8 @@ fn the_application_on_the_next_port_can_neither_post_nor_plant_a_cookie() {
     assert_eq!(world.archives(), [""; 0]);
 }
 
-/// Writes an archive with other metadata than it was made with; what is in it still fits. The metadata is in a member of
-/// gzip of its own, in stored blocks, with its length in front.
+/// Writes an archive with other metadata than it was made with; what is in it still fits. The metadata is in a member
+/// of gzip of its own, in stored blocks, with its length in front.
 const REWRITE: &str = r#"
 import gzip, json, struct, sys, tarfile, zlib
 source, target, change = sys.argv[1:]

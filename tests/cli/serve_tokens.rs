@@ -123,7 +123,12 @@ fn the_first_token_can_be_added_to_a_server_that_has_none() {
     let server = Server::start(&world);
     let form = || server.with("GET", "/sign-in", "", "").is(200).text();
     assert!(form().contains("One-time code"));
+    let said = server.run.said();
+    let file = said.split("the code in \"").nth(1).unwrap().split('"').next().unwrap();
+    let code = fs::read_to_string(file).unwrap();
     replace(&world, &text(&[("ops", "admin", ADMIN)]));
     until(|| bearer(&server, ADMIN) == 200);
     assert!(!form().contains("One-time code"));
+    assert_eq!(sign_in(&server, code.trim()), None, "the code was for a server without tokens");
+    assert!(sign_in(&server, ADMIN).is_some());
 }

@@ -94,7 +94,8 @@ fn contents(show: &Value, database: &Value, before: Option<&Value>) -> Markup {
                 dt { "Rows" } dd {
                     (text::rows(number(database, "rows")))
                     @if let Some(tables) = number(database, "tables") { " in " (text::count(tables, "table")) }
-                    @if let Some(change) = change(number(part(database, "previous"), "rows"), number(database, "rows")) {
+                    @let previous = number(part(database, "previous"), "rows");
+                    @if let Some(change) = change(previous, number(database, "rows")) {
                         span.quiet { ", before: " (change) }
                     }
                 }

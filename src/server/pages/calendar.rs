@@ -112,7 +112,11 @@ pub(super) fn with_links(
                         th scope="row" data-label="Day" { (date) }
                         td.long data-label="Backups" {
                             ul { @for (backups, words) in
-                                [(&day.kept, ""), (&day.removed, ", would be removed by rotate"), (&day.damaged, ", damaged")]
+                                [
+                                    (&day.kept, ""),
+                                    (&day.removed, ", would be removed by rotate"),
+                                    (&day.damaged, ", damaged"),
+                                ]
                             {
                                 @for archive in backups {
                                     li {

@@ -11,8 +11,8 @@ use super::words::{size, time, when_of};
 use crate::names::printable;
 use crate::text;
 
-/// Renders the question before a backup is deleted. The form posts `plan`, the digest. `refused` is why the last attempt
-/// changed nothing.
+/// Renders the question before a backup is deleted. The form posts `plan`, the digest. `refused` is why the last
+/// attempt changed nothing.
 pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: Option<&str>) -> String {
     let name = raw(show, "archive");
     let of_set = raw(show, "set");

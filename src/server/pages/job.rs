@@ -73,7 +73,8 @@ fn progress(page: &Page, job: &Value) -> Markup {
     html! {
         div.panel #job data-job=[url] data-words=(Value::Object(words)) {
             label for="progress" {
-                span #stage role="status" { (word) } " " span.long #subject { (text(job, "subject").unwrap_or_default()) }
+                span #stage role="status" { (word) } " "
+                span.long #subject { (text(job, "subject").unwrap_or_default()) }
             }
             progress #progress max="100" value=[percent] {}
             span #percent { @if let Some(percent) = percent { (percent) "%" } }
@@ -165,7 +166,8 @@ fn restored(page: &Page, document: &Value) -> Markup {
         (archive_line(page, "Restored from ", document, "archive"))
         table.stack {
             thead { tr {
-                th scope="col" { "Database" } th.number scope="col" { "Rows before" } th.number scope="col" { "Rows now" }
+                th scope="col" { "Database" }
+                th.number scope="col" { "Rows before" } th.number scope="col" { "Rows now" }
                 th scope="col" { "File" }
             } }
             tbody { @for database in items(document, "databases") { tr {

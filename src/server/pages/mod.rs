@@ -3,8 +3,8 @@
 //! Every function here is pure: documents in, text out, and `now` is an argument. None of them reads a file, asks a
 //! store or knows HTTP. Whatever is missing in a document is shown as "not known", never as good.
 //!
-//! Text from documents (names of tables, notes, errors) is data of others. It reaches the HTML only through `maud`, which
-//! escapes it, and names in links are percent-encoded. There is no inline style and no inline script, so that the
+//! Text from documents (names of tables, notes, errors) is data of others. It reaches the HTML only through `maud`,
+//! which escapes it, and names in links are percent-encoded. There is no inline style and no inline script, so that the
 //! server can forbid both. Everything works without the script; a viewer gets no form that changes something.
 
 mod backup;

@@ -58,7 +58,9 @@ pub fn overview(
             @if sets.is_empty() {
                 p { @if status.get("sets").is_some() { "No set is configured." } @else { "The sets are not known." } }
             }
-            div.cards { @for (number, (mark, set)) in sets.iter().enumerate() { (card(page, number, *mark, set, &index)) } }
+            div.cards {
+                @for (number, (mark, set)) in sets.iter().enumerate() { (card(page, number, *mark, set, &index)) }
+            }
         }
         section aria-labelledby="calendar" {
             h2 #calendar { "What can be restored" }
@@ -221,7 +223,8 @@ fn card(page: &Page, number: usize, mark: Mark, set: &Value, index: &Index) -> M
                 }
                 dt { "Since then" } dd { (shown(set, "why")) }
                 dt { "Backups" } dd { (number_of_backups(index, name)) }
-                dt { "Verified" } dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "never, as far as is known" } }
+                dt { "Verified" }
+                dd { @match verified { Some(at) => (when(Some(at), page.now)), None => "never, as far as is known" } }
                 dt { "Copies" } dd { (copies(set)) }
             }
             (databases(set, checks))
@@ -366,15 +369,21 @@ fn upcoming(page: &Page, status: &Value, schedule: &Value) -> Markup {
                 p { (Mark::Warning.named("No schedule is enabled: nothing runs by itself.")) }
             }
             @if jobs.is_empty() {
-                p { @if schedule.get("jobs").is_some() { "No job is scheduled." } @else { "The schedule is not known." } }
+                p {
+                    @if schedule.get("jobs").is_some() { "No job is scheduled." } @else { "The schedule is not known." }
+                }
             } @else {
                 @if status.get("supervisor").is_some_and(Value::is_null) {
-                    p { "Nothing starts these jobs on this host now: " code { "heirloom run" } " does, and it is not running." }
+                    p {
+                        "Nothing starts these jobs on this host now: " code { "heirloom run" }
+                        " does, and it is not running."
+                    }
                 }
                 table.stack {
                     caption.unseen { "Scheduled jobs" }
                     thead { tr {
-                        th scope="col" { "Job" } th scope="col" { "Set" } th scope="col" { "When" } th scope="col" { "Next" }
+                        th scope="col" { "Job" } th scope="col" { "Set" }
+                        th scope="col" { "When" } th scope="col" { "Next" }
                     } }
                     tbody { @for job in jobs { tr {
                         th scope="row" data-label="Job" { (shown(job, "job")) }

@@ -97,7 +97,8 @@ pub fn restore_plan(
 pub(super) fn changed_since(done: &str) -> Markup {
     html! {
         p.alert role="alert" {
-            "Nothing was " (done) ": something changed since the plan was shown. Check the new plan below and confirm it."
+            "Nothing was " (done) ": something changed since the plan was shown. "
+            "Check the new plan below and confirm it."
         }
     }
 }
@@ -120,7 +121,10 @@ pub(super) fn steps(plan: &Value) -> Markup {
             @for removal in items(plan, "removals") {
                 article.panel {
                     h3.long { (Mark::Warning.named("Moved aside")) " " (shown(removal, "name")) }
-                    p { code.long { (shown(removal, "target")) } " did not exist before. It is moved aside, not deleted." }
+                    p {
+                        code.long { (shown(removal, "target")) }
+                        " did not exist before. It is moved aside, not deleted."
+                    }
                 }
             }
             @for kept in items(plan, "skipped") {
