@@ -84,6 +84,8 @@ if command -v shellcheck >/dev/null; then
     step scripts shellcheck scripts/*.sh tests/cli/serve_legacy/*.sh .ci/run
 fi
 [ "$gear" = --fast ] || step dependencies dependencies
+# Most tests wait for other processes most of the time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 # A shell starts background processes with SIGINT ignored, and children inherit that; the tests send SIGINT.
 signals=--default-signal=INT,QUIT,HUP
 case "$gear" in

@@ -208,7 +208,7 @@ fn a_remote_that_is_away_is_a_warning() {
     world.run(&mut live(&world, ["backup"])).success();
     world.sql("app.db", "DELETE FROM notes WHERE id = 1");
     // It is asked again for longer than a stop may take.
-    fs::write(world.path("heirloom.toml"), "[run]\ngrace = '2s'\n").unwrap();
+    fs::write(world.path("heirloom.toml"), "[run]\ngrace = '6s'\n").unwrap();
     world.env("CONNECT_SERVER", "http://127.0.0.1:9");
     let run = start(&world, IDLE);
     let said = stop(run, &world);
