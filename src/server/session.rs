@@ -111,12 +111,16 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Ends the sessions of tokens that are not among these, or have another name or role there.
+    /// Ends the sessions of tokens that are not among these, or have another name or role there. Those of the one-time
+    /// code, which stands in for a token, end with the first token.
     pub(super) fn keep(&self, tokens: &[Token]) {
         let has_begun = |session: &Session, token: &Token| {
             session.token == Some(token.digest) && session.role == token.role && session.name == token.name.as_str()
         };
-        self.all().retain(|_, session| session.token.is_none() || tokens.iter().any(|token| has_begun(session, token)));
+        self.all().retain(|_, session| match session.token {
+            None => tokens.is_empty(),
+            Some(_) => tokens.iter().any(|token| has_begun(session, token)),
+        });
     }
 
     /// Ends the session of a request, and returns the cookie that takes the old one away.

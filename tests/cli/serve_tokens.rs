@@ -132,3 +132,21 @@ fn the_first_token_can_be_added_to_a_server_that_has_none() {
     assert_eq!(sign_in(&server, code.trim()), None, "the code was for a server without tokens");
     assert!(sign_in(&server, ADMIN).is_some());
 }
+
+#[test]
+fn a_session_of_the_one_time_code_ends_when_a_token_is_configured() {
+    let world = world("");
+    replace(&world, &text(&[]));
+    let server = Server::start(&world);
+    let said = server.run.said();
+    let file = said.split("the code in \"").nth(1).unwrap().split('"').next().unwrap();
+    let cookie = sign_in(&server, fs::read_to_string(file).unwrap().trim()).unwrap();
+    assert_eq!(session(&server, &cookie), 404);
+    // Another edit is none of its business.
+    replace(&world, &(text(&[]) + "# a remark\n"));
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(session(&server, &cookie), 404);
+    replace(&world, &text(&[("ops", "admin", ADMIN)]));
+    until(|| session(&server, &cookie) == 303);
+    assert_eq!(bearer(&server, ADMIN), 200);
+}
