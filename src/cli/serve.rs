@@ -145,7 +145,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
     }
     warn_of_open_files(context);
     let code = tokens.is_empty().then(|| OneTimeCode::make(context)).transpose()?;
-    let downloads = Downloads::start(context)?;
+    let mut downloads = Downloads::start(context)?;
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -160,7 +160,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, code, downloads.as_ref(), context);
+    answer(&asked, &stop, code, downloads.as_mut(), context);
     if let Some(downloads) = downloads {
         downloads.end(context);
     }
@@ -176,11 +176,11 @@ fn answer(
     asked: &Receiver<Ask<Opened>>,
     stop: &AtomicBool,
     mut code: Option<OneTimeCode>,
-    downloads: Option<&Downloads>,
+    mut downloads: Option<&mut Downloads>,
     context: &mut Context,
 ) {
     loop {
-        if let Some(downloads) = downloads {
+        if let Some(downloads) = &downloads {
             downloads.warn(context);
         }
         if code.take_if(|code| code.is_over()).is_some() {
