@@ -270,3 +270,19 @@ fn a_store_that_is_away_is_never_shown_as_good() {
     browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(404);
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
+
+#[test]
+fn a_header_that_only_a_secure_context_knows_is_sent_to_no_other() {
+    for (settings, sent) in [
+        ("", Some("same-origin")),
+        ("public_url = 'https://backups.example/x/'", Some("same-origin")),
+        ("public_url = 'http://localhost:8419/'", Some("same-origin")),
+        ("public_url = 'http://backups.example:8419/'", None),
+    ] {
+        let world = world(settings);
+        let server = Server::start(&world);
+        let answer = server.with("GET", "/livez", "", "").is(200);
+        assert_eq!(answer.header("cross-origin-opener-policy").as_deref(), sent, "{settings}");
+        assert_eq!(answer.header("cross-origin-resource-policy").as_deref(), Some("same-origin"), "{settings}");
+    }
+}
