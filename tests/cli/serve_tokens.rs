@@ -150,3 +150,21 @@ fn a_session_of_the_one_time_code_ends_when_a_token_is_configured() {
     until(|| session(&server, &cookie) == 303);
     assert_eq!(bearer(&server, ADMIN), 200);
 }
+
+/// As two edits within one tick of the clock of the file system leave it.
+#[test]
+fn an_edit_that_changed_neither_size_nor_time_was_missed() {
+    let world = world("");
+    let server = Server::start(&world);
+    let eyes = sign_in(&server, VIEWER).unwrap();
+    assert_eq!((bearer(&server, VIEWER), session(&server, &eyes)), (200, 404));
+    let path = world.path("h.toml");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let hex =
+        |token: &str| Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let edited = fs::read_to_string(&path).unwrap().replace(&hex(VIEWER), &hex(NEW));
+    fs::write(&path, edited).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    until(|| bearer(&server, NEW) == 200);
+    assert_eq!((bearer(&server, VIEWER), session(&server, &eyes)), (401, 303));
+}
