@@ -311,7 +311,7 @@ impl Marks {
     /// Adds the marks to what the archive itself says.
     fn on(self, snapshot: Snapshot) -> Snapshot {
         let damaged = snapshot.damaged || self.damaged;
-        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, ..snapshot }
+        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, has_digest: self.digest, ..snapshot }
     }
 }
 
