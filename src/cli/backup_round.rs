@@ -3,6 +3,7 @@
 //! With thousands of sets nothing here may cost the same again for each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -26,6 +27,9 @@ use crate::text::quoted;
 
 /// How many names a line lists.
 const MOST_NAMES: usize = 10;
+
+/// How long to wait for another run.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// The results of the sets of one pattern.
 #[derive(Debug, Default)]
@@ -207,7 +211,11 @@ impl Round {
     ) {
         let Ok(store) = context.store() else { return };
         let (workspace, host) = (store.workspace(), &context.host.label);
-        let known = workspace.known_gone(host, &each.name);
+        let known = || workspace.known_gone(host, &each.name);
+        // Of two rounds at once, the first one reports them. Without the lock, both do: twice is better than never.
+        let has_news = !context.round.is_silent && !gone.is_subset(&known());
+        let _lock = has_news.then(|| workspace.lock(LOCK_WAIT, &context.ui.progress()));
+        let known = known();
         let new: BTreeSet<Name> = gone.difference(&known).cloned().collect();
         if !new.is_empty() {
             context.ui.warning(gone_line(each, &new));

@@ -269,6 +269,11 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
             "a newer good backup exists; check the disk; {} verifies them again and removes damaged ones",
             command(&["cleanup", "--damaged"])
         ),
+        Advice::RemoveUnreadable => {
+            "a newer good backup exists; check the disk; no command removes a file that cannot be read as an archive: \
+             remove it yourself"
+                .into()
+        }
         Advice::Verify => format!("run {}, for example once a week", typed.quoted(&["verify"])),
 
         Advice::TryKey => format!(

@@ -145,7 +145,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
     }
     warn_of_open_files(context);
     let code = tokens.is_empty().then(|| OneTimeCode::make(context)).transpose()?;
-    let downloads = Downloads::start(context)?;
+    let mut downloads = Downloads::start(context)?;
     let (asks, asked) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let serving = Serving {
@@ -160,7 +160,7 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, code, downloads.as_ref(), context);
+    answer(&asked, &stop, code, downloads.as_mut(), context);
     if let Some(downloads) = downloads {
         downloads.end(context);
     }
@@ -176,11 +176,11 @@ fn answer(
     asked: &Receiver<Ask<Opened>>,
     stop: &AtomicBool,
     mut code: Option<OneTimeCode>,
-    downloads: Option<&Downloads>,
+    mut downloads: Option<&mut Downloads>,
     context: &mut Context,
 ) {
     loop {
-        if let Some(downloads) = downloads {
+        if let Some(downloads) = &downloads {
             downloads.warn(context);
         }
         if code.take_if(|code| code.is_over()).is_some() {
@@ -202,7 +202,9 @@ fn answer(
             }
             Ok(Ask::Log { command, is_allowed, who, archive }) => {
                 note(command, is_allowed, who.clone(), archive.clone(), context);
-                if let (Some(downloads), "download", true, Some(archive)) = (downloads, command, is_allowed, archive) {
+                if let (Some(downloads), "download", true, Some(archive)) =
+                    (&mut downloads, command, is_allowed, archive)
+                {
                     downloads.note(&who, &archive, context);
                 }
             }
@@ -229,14 +231,18 @@ fn open(name: &str, context: &Context) -> Result<Opened, (u8, String)> {
     })
 }
 
-/// Writes into the activity log who carried what away, or was refused.
+/// Writes into the activity log who carried what away, or was refused. The log is in the store's workspace: if that is
+/// away, or no backup has made it yet, the server's own log has the entry, so that nobody comes in without a trace.
 fn note(command: &str, is_allowed: bool, who: String, archive: Option<String>, context: &Context) {
+    let outcome = if is_allowed { "done" } else { "refused" };
+    let of = archive.as_ref().map(|archive| format!(" of {archive}")).unwrap_or_default();
+    let entry = format!("{command}{of} {outcome}: {who}");
     let activity = Activity {
         at: context.clock.now(),
         seconds: 0.0,
         command: command.to_owned(),
         kind: None,
-        outcome: if is_allowed { "done" } else { "refused" }.to_owned(),
+        outcome: outcome.to_owned(),
         exit_code: u8::from(!is_allowed),
         set: None,
         archive,
@@ -247,7 +253,7 @@ fn note(command: &str, is_allowed: bool, who: String, archive: Option<String>, c
     };
     let logged = context.store().map_err(anyhow::Error::from);
     if let Err(error) = logged.and_then(|store| Ok(store.workspace().log(&[activity])?)) {
-        context.ui.detail(format!("not logged: {error:#}"));
+        context.ui.warning(format!("{entry} (not in the activity log: {error:#})"));
     }
 }
 

@@ -1,9 +1,11 @@
 //! Notices of downloads, sent on a thread of their own: no receiver delays a download or makes it fail.
 //!
-//! The activity log has the download before its first byte; the notice follows. If the process dies before the notice
-//! is in the ledger, only the log tells of the download. After that, it is sent by this process or by the next command
-//! that sends notices.
+//! The activity log has each request before its first byte; the notice follows. Whoever resumes a download sends several
+//! requests for it, so that one notice in an hour tells of an archive and a client. If the process dies before the
+//! notice is in the ledger, only the log tells of the download. After that, it is sent by this process or by the next
+//! command that sends notices.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
@@ -22,11 +24,30 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long the end of the server waits for them. What was not delivered is sent by the next command.
 const LIMIT_AT_THE_END: Duration = Duration::from_secs(2);
 
+/// How long further requests of a client for an archive count as the same download.
+const SAME: Duration = Duration::from_secs(3600);
+
 /// The thread that sends them.
 pub(super) struct Downloads {
+    recent: Recent,
     notices: Sender<Notice>,
     warnings: mpsc::Receiver<String>,
     thread: JoinHandle<()>,
+}
+
+/// Who began to download which archive within the last hour.
+#[derive(Default)]
+struct Recent(HashMap<(String, String), Instant>);
+
+impl Recent {
+    /// Returns whether this is a new download.
+    fn is_new(&mut self, who: &str, archive: &str, now: Instant) -> bool {
+        self.0.retain(|_, begun| now.duration_since(*begun) < SAME);
+        let key = (who.to_owned(), archive.to_owned());
+        let is_new = !self.0.contains_key(&key);
+        self.0.entry(key).or_insert(now);
+        is_new
+    }
 }
 
 /// What the thread knows.
@@ -55,11 +76,14 @@ impl Downloads {
             }
         };
         let thread = thread::Builder::new().name("notices".into()).spawn(body)?;
-        Ok(Some(Self { notices, warnings, thread }))
+        Ok(Some(Self { recent: Recent::default(), notices, warnings, thread }))
     }
 
-    /// Takes a download that begins.
-    pub(super) fn note(&self, who: &str, archive: &str, context: &Context) {
+    /// Takes a request for an archive. `who` is the token with the address.
+    pub(super) fn note(&mut self, who: &str, archive: &str, context: &Context) {
+        if !self.recent.is_new(who, archive, Instant::now()) {
+            return;
+        }
         let set = SetNotice { outcome: "download".into(), archive: Some(archive.to_owned()), ..SetNotice::default() };
         let notice = Notice {
             id: notices::message_id(),
@@ -83,7 +107,7 @@ impl Downloads {
 
     /// Waits a moment for what is being sent.
     pub(super) fn end(self, context: &Context) {
-        let Self { notices, warnings, thread } = self;
+        let Self { notices, warnings, thread, .. } = self;
         drop(notices);
         let begun = Instant::now();
         while !thread.is_finished() && begun.elapsed() < LIMIT_AT_THE_END {
@@ -125,5 +149,20 @@ impl Post {
         if let Some(ledger) = &mut ledger {
             ledger.prune(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_is_the_same_for_an_hour() {
+        let (mut recent, begun) = (Recent::default(), Instant::now());
+        let mut at = |who, archive, seconds| recent.is_new(who, archive, begun + Duration::from_secs(seconds));
+        assert!(at("ops from 10.0.0.1", "a.tar.gz", 0) && !at("ops from 10.0.0.1", "a.tar.gz", 3599));
+        assert!(at("ops from 10.0.0.2", "a.tar.gz", 3599) && at("ops from 10.0.0.1", "b.tar.gz", 3599));
+        assert!(at("ops from 10.0.0.1", "a.tar.gz", 3600), "from the first request, however many came since");
+        assert_eq!(recent.0.len(), 3);
     }
 }

@@ -7,7 +7,8 @@ use super::table::{Column, Table};
 use super::{Context, Outcome, text};
 use crate::metadata::{DatabaseMetadata, Extent, ReplacedTarget};
 use crate::names::{Name, printable};
-use crate::ops::resolve::Selected;
+use crate::ops::jobs::copies::holders;
+use crate::ops::resolve::{Place, Selected};
 use crate::report::archives::Details;
 
 /// Show the metadata of an archive
@@ -33,8 +34,13 @@ pub(super) fn run(args: &ShowArgs, context: &mut Context) -> anyhow::Result<Outc
     let selected = super::latest::find(&args.archive, args.set.as_ref(), "show", context)?;
     if context.ui.is_json() {
         let contents = selected.archive.contents();
+        let holders = match selected.place {
+            Place::Store => holders(&context.store()?, &context.surroundings()),
+            Place::Path(_) => None,
+        };
         context.ui.document(&Details {
             archive: (&selected.snapshot).into(),
+            copies: holders.map(|holders| holders.of(&selected.snapshot)),
             replaces: selected.snapshot.replaces.clone(),
             metadata: contents.metadata.clone(),
             oddities: contents.oddities.clone(),

@@ -284,7 +284,7 @@ fn print_set(set: &SetStatus, context: &mut Context) {
 
 fn backup_line(last: &LastBackup, now: chrono::DateTime<chrono::Utc>) -> String {
     let size = last.bytes.map(|bytes| format!(", {}", text::bytes(bytes))).unwrap_or_default();
-    let gone = if last.in_store == Some(false) { ", no longer there" } else { "" };
+    let gone = if last.in_store == Some(false) { ", gone or damaged" } else { "" };
     format!("{}{size}{gone}: {}", text::age(last.created_at, now), printable(&last.path))
 }
 

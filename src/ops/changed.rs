@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 
 use super::inventory::DAMAGED;
 use super::reading::Reading;
+use super::recorded::is_recorded;
 use super::resolve::in_store;
 use crate::database::{self, Source, SourceError, Timeouts, refuse_unlinked};
 use crate::digest::{Hasher, Sha256};
@@ -26,7 +27,7 @@ use crate::names::{ArchiveId, ArchiveName};
 use crate::ops::Repository;
 use crate::progress::{Interrupted, Progress};
 use crate::snapshot::Snapshot;
-use crate::store::StoreError;
+use crate::store::{Entry, StoreError};
 use crate::streams::Stream;
 use crate::workspace::Seen;
 
@@ -94,21 +95,25 @@ pub fn agreed(before: Vec<Option<Look>>, after: &[Option<Look>]) -> Vec<Option<L
 /// What is in a store, listed when it is first needed: once for all sets of a round.
 #[derive(Debug, Default)]
 pub struct Listing {
-    found: OnceCell<HashMap<String, u64>>,
+    found: OnceCell<HashMap<String, Entry>>,
 }
 
 impl Listing {
-    /// Returns whether the archive of a record is there, with its size, and not marked as damaged.
+    /// Returns whether the archive of a record is there, with its size, and not marked as damaged. On a disk, where bytes
+    /// may change by themselves, its beginning is read, too.
     fn has(&self, seen: &Seen, repository: &Repository) -> Result<bool, StoreError> {
         let found = match self.found.get() {
             Some(found) => found,
             None => {
                 let entries = repository.store().list()?;
-                self.found.get_or_init(|| entries.into_iter().map(|entry| (entry.name, entry.bytes)).collect())
+                self.found.get_or_init(|| entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
             }
         };
         let archive = seen.archive.as_str();
-        Ok(found.get(archive) == Some(&seen.bytes) && !found.contains_key(&format!("{archive}{DAMAGED}")))
+        let Some(entry) = found.get(archive).filter(|entry| entry.bytes == seen.bytes) else { return Ok(false) };
+        let store = repository.store();
+        let is_intact = || store.folder().is_none() || is_recorded(store, entry, seen) == Some(true);
+        Ok(!found.contains_key(&format!("{archive}{DAMAGED}")) && is_intact())
     }
 }
 

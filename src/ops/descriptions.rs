@@ -26,6 +26,11 @@ impl Cache {
         serde_json::from_str(self.known.as_ref()?.get(&version(entry)?)?).ok()
     }
 
+    /// Returns whether a file of this name was once described as an archive.
+    pub(super) fn has_described(&self, name: &str) -> bool {
+        self.known.as_ref().is_some_and(|known| known.has(name))
+    }
+
     /// Remembers an archive. Others than ours depend on settings of the run, and are read each time.
     pub(super) fn add(&self, entry: &Entry, snapshot: &Snapshot) {
         let (Some(_), Some(version), Origin::Format1) = (&self.known, version(entry), snapshot.origin) else { return };

@@ -13,6 +13,7 @@ use super::Repository;
 use super::descriptions::Cache;
 use super::labelled::{self, Memory, unite_hidden};
 pub use super::reading::{Marks, Reading};
+use super::recorded::Records;
 pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
 use crate::archive::{ArchiveError, set_in_name};
 use crate::lineage::unite_resolved;
@@ -52,7 +53,8 @@ pub struct Foreign {
 pub enum Unusable {
     /// It is not an archive.
     Foreign,
-    /// It seems to be a damaged archive rather than something else: its name carries a time, and there is evidence.
+    /// It seems to be a damaged archive rather than something else: its name carries a time, and there is evidence. Or
+    /// this host knows an archive of that name.
     Damaged,
     /// The system failed to read it, which says nothing about what it is.
     Unread,
@@ -136,7 +138,6 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
     let cache = Cache::of(repository, &entries);
     let memory = Memory::of(repository.workspace());
     let described = describe_all(store, &entries, &(&names, &memory), reading, &cache, progress)?;
-    cache.update(repository, &names);
     for described in described {
         match described {
             Described::Archive(snapshot) => found.snapshots.push(*snapshot),
@@ -147,6 +148,17 @@ pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Prog
             Described::Foreign(foreign) => found.foreign.push(foreign),
         }
     }
+    let records = Records::of(repository.workspace());
+    for snapshot in &mut found.snapshots {
+        snapshot.damaged |= records.is_cut(snapshot);
+    }
+    for foreign in found.foreign.iter_mut().filter(|foreign| foreign.state == Unusable::Foreign) {
+        // It was an archive.
+        if records.know(&foreign.name) || cache.has_described(&foreign.name) {
+            foreign.state = Unusable::Damaged;
+        }
+    }
+    cache.update(repository, &names);
     found.snapshots.sort_by(Snapshot::newest_first);
     unite_resolved(&mut found.snapshots);
     unite_hidden(&mut found.snapshots, &reading.encryption.places);
@@ -299,7 +311,7 @@ impl Marks {
     /// Adds the marks to what the archive itself says.
     fn on(self, snapshot: Snapshot) -> Snapshot {
         let damaged = snapshot.damaged || self.damaged;
-        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, ..snapshot }
+        Snapshot { pinned: self.pinned, damaged, accepted: self.accepted, has_digest: self.digest, ..snapshot }
     }
 }
 

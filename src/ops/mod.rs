@@ -21,6 +21,7 @@ pub mod pending;
 pub mod plain;
 pub mod reach;
 mod reading;
+pub mod recorded;
 pub mod reports;
 mod repository;
 pub mod reread;

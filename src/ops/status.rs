@@ -1,7 +1,7 @@
 //! Tells when each set was backed up, and whether it needs to be now: from files of this host alone.
 //!
-//! The records of the workspace say which archive is the newest; a store on this host is asked for that file. Only if
-//! there is no record, or the file is gone, are the archives listed. A remote store is asked by nobody but the caller.
+//! The records of the workspace say which archive is the newest; a store on this host is asked for that file, and its
+//! beginning is read. Only if there is no record, or the file is gone or damaged, are the archives listed. A remote store is asked by nobody but the caller.
 //! A database is looked at and not read, see [`look`](mod@crate::look).
 
 use std::cell::OnceCell;
@@ -12,7 +12,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::backup::stream_of;
-use super::inventory::{Reading, inventory};
+use super::inventory::{DAMAGED, Reading, inventory};
+use super::recorded::is_recorded;
 use crate::database::{self, Source, SourceError, Timeouts};
 use crate::failure::is_interruption;
 use crate::latest::Remembered;
@@ -23,7 +24,7 @@ use crate::progress::{Interrupted, Progress};
 use crate::report::status::{CopyStatus, DatabaseStatus, LastBackup, SetStatus, State, Status};
 use crate::schedule::{self, Looks, Schedule};
 use crate::snapshot::Snapshot;
-use crate::store::Entry;
+use crate::store::{Entry, ReadStore};
 use crate::streams::Stream;
 use crate::workspace::copies::CopyRecord;
 use crate::workspace::{Seen, Workspace};
@@ -181,11 +182,11 @@ fn last(
         let remembered = || request.remembered.iter().find(|made| made.stream.same_place(stream)).map(of_memory);
         return Ok(recorded.or_else(remembered));
     };
-    if let Some(recorded) = &recorded {
-        match store.store().stat(recorded.archive.as_str()) {
-            Ok(Some(_)) => return Ok(Some(Last { in_store: Some(true), ..recorded.clone() })),
-            Ok(None) => {}
-            Err(_) => return Ok(Some(recorded.clone())),
+    if let (Some(seen), Some(recorded)) = (seen, &recorded) {
+        match is_good(store.store(), seen) {
+            Some(true) => return Ok(Some(Last { in_store: Some(true), ..recorded.clone() })),
+            Some(false) => {}
+            None => return Ok(Some(recorded.clone())),
         }
     }
     let snapshots = match listed.get() {
@@ -211,6 +212,14 @@ fn last(
         in_store: Some(true),
     });
     Ok(newest.or(recorded.map(|recorded| Last { in_store: Some(false), ..recorded })))
+}
+
+/// Returns whether the archive of a record is there, as it was made and not marked as damaged; `None` if the store does
+/// not say so.
+fn is_good(store: &dyn ReadStore, seen: &Seen) -> Option<bool> {
+    let Some(entry) = store.stat(seen.archive.as_str()).ok()? else { return Some(false) };
+    let is_marked = store.has(&format!("{}{DAMAGED}", seen.archive)).ok()?;
+    if is_marked { Some(false) } else { is_recorded(store, &entry, seen) }
 }
 
 fn of_memory(made: &Remembered) -> Last {

@@ -168,6 +168,9 @@ pub struct Details {
     /// The archive.
     #[serde(flatten)]
     pub archive: Archive,
+    /// The further stores that held it when they were last listed; absent if none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Vec<Name>>,
     /// The restore that a safety archive was made before.
     pub replaces: Option<Replaces>,
     /// The whole metadata of an archive of format 1.

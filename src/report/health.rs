@@ -224,6 +224,8 @@ pub enum Advice {
     BackUpAndLookAtDisk,
     /// Older backups are damaged: verify them again and remove damaged ones.
     RemoveDamaged,
+    /// Older files are archives no more: no command removes them.
+    RemoveUnreadable,
     /// No archive was verified for a long time.
     Verify,
     /// No key was tried for a long time.

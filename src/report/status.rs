@@ -64,7 +64,7 @@ pub struct LastBackup {
     pub bytes: Option<u64>,
     /// Where it is.
     pub path: String,
-    /// Whether it is there; null if nobody looked.
+    /// Whether it is there, and looks as it was made; null if nobody looked.
     pub in_store: Option<bool>,
 }
 
@@ -102,7 +102,7 @@ pub enum State {
     Unknown,
     /// It was written.
     Changed,
-    /// The archive of its last backup is no longer in the store.
+    /// The archive of its last backup is no longer in the store, or damaged.
     ArchiveGone,
     /// No backup of it is known.
     NeverBackedUp,
@@ -122,7 +122,7 @@ impl State {
             Self::Unreadable => "cannot be read as a database",
             Self::Unknown => "may have changed since the last backup",
             Self::Changed => "changed since the last backup",
-            Self::ArchiveGone => "its last backup is no longer in the store",
+            Self::ArchiveGone => "its last backup is gone or damaged",
             Self::NeverBackedUp => "never backed up",
         }
     }

@@ -50,6 +50,11 @@ impl Guard {
         *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens;
     }
 
+    /// Returns the tokens.
+    pub(super) fn tokens(&self) -> Vec<Token> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns whether there are none.
     pub(super) fn has_no_token(&self) -> bool {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty()

@@ -7,11 +7,13 @@ use std::task::{Context, Poll};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde_json::{Value, json};
 
+use super::App;
 use super::child::Done;
 use super::lean::Text;
 
@@ -134,7 +136,7 @@ pub(super) fn printed(done: Arc<Done>) -> Response {
 }
 
 /// The headers of every response. No style and no script but our own, no frame around it, nothing kept in a cache.
-pub(super) async fn secure(mut response: Response) -> Response {
+pub(super) async fn secure(State(app): State<Arc<App>>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (
@@ -146,9 +148,13 @@ pub(super) async fn secure(mut response: Response) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Elsewhere browsers ignore it, and complain about it.
+    if app.sessions.is_secure_context() {
+        let name = HeaderName::from_static("cross-origin-opener-policy");
+        headers.insert(name, HeaderValue::from_static("same-origin"));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -7,14 +7,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::App;
-use crate::platform::file_id;
+use crate::digest::Sha256;
 use crate::serving::{Ask, Reread};
 
 /// How often the files are looked at.
@@ -32,16 +32,15 @@ struct Looked {
     at: Option<Instant>,
     /// The files, the configuration first.
     files: Vec<PathBuf>,
-    /// What they looked like when they were read last.
-    stamps: Vec<Option<Stamp>>,
+    /// What they held when they were read last.
+    stamps: Vec<Option<Sha256>>,
 }
 
-/// What changes with a file: its identity, size and time.
-type Stamp = ((u64, u64), u64, Option<SystemTime>);
-
-/// A file that is not there, or cannot be looked at, has no stamp.
-fn stamp(file: &PathBuf) -> Option<Stamp> {
-    fs::metadata(file).ok().map(|found| (file_id(&found), found.len(), found.modified().ok()))
+/// Returns the digest of a file. Its time and size may stay the same while it is edited, and it is small. One that
+/// cannot be read has none; nor has what is no regular file, where reading may wait, or take what others wait for.
+fn stamp(file: &PathBuf) -> Option<Sha256> {
+    fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
+    fs::read(file).ok().map(|content| Sha256::of(&content))
 }
 
 impl Watch {
@@ -69,7 +68,7 @@ impl App {
         }
         looked.at = Some(Instant::now());
         // Taken before reading: a change in between is found by the next look.
-        let stamps: Vec<Option<Stamp>> = looked.files.iter().map(stamp).collect();
+        let stamps: Vec<Option<Sha256>> = looked.files.iter().map(stamp).collect();
         if looked.stamps == stamps {
             return;
         }

@@ -65,7 +65,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), reload::look))
         .layer(middleware::from_fn(arrive))
-        .layer(middleware::map_response(secure))
+        .layer(middleware::map_response_with_state(Arc::clone(&app), secure))
         .with_state(app)
 }
 

@@ -63,6 +63,12 @@ impl Sessions {
         self.origin.as_ref().is_some_and(|origin| origin.starts_with("https://"))
     }
 
+    /// Returns whether browsers take the page for a secure context: over TLS, or from this machine.
+    pub(super) fn is_secure_context(&self) -> bool {
+        let host = self.origin.as_deref().and_then(|origin| origin.strip_prefix("http://"));
+        host.is_none_or(is_loopback)
+    }
+
     /// The prefix `__Host-` keeps other hosts of the same domain from setting it. Cookies ignore ports, and that prefix
     /// wants the path `/`: port and path are in the name, so that two servers on one host have one each.
     fn cookie_name(&self, headers: &HeaderMap) -> String {
@@ -111,12 +117,16 @@ impl Sessions {
         Some(session.clone())
     }
 
-    /// Ends the sessions of tokens that are not among these, or have another name or role there.
+    /// Ends the sessions of tokens that are not among these, or have another name or role there. Those of the one-time
+    /// code, which stands in for a token, end with the first token.
     pub(super) fn keep(&self, tokens: &[Token]) {
         let has_begun = |session: &Session, token: &Token| {
             session.token == Some(token.digest) && session.role == token.role && session.name == token.name.as_str()
         };
-        self.all().retain(|_, session| session.token.is_none() || tokens.iter().any(|token| has_begun(session, token)));
+        self.all().retain(|_, session| match session.token {
+            None => tokens.is_empty(),
+            Some(_) => tokens.iter().any(|token| has_begun(session, token)),
+        });
     }
 
     /// Ends the session of a request, and returns the cookie that takes the old one away.
@@ -142,11 +152,7 @@ impl Sessions {
         let host = host.to_ascii_lowercase();
         match &self.origin {
             Some(origin) => origin.split_once("://").is_some_and(|(_, own)| own == host),
-            None => {
-                let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-                let name = name.map_or(host.as_str(), |(name, _)| name);
-                ["localhost", "127.0.0.1", "[::1]"].contains(&name)
-            }
+            None => is_loopback(&host),
         }
     }
 
@@ -164,6 +170,12 @@ impl Sessions {
             (None, None) => false,
         }
     }
+}
+
+/// Returns whether a host, perhaps with a port, is a name of this machine.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    ["localhost", "127.0.0.1", "[::1]"].contains(&name.map_or(host, |(name, _)| name))
 }
 
 impl Session {
@@ -204,6 +216,16 @@ mod tests {
         assert_eq!((found.name.as_str(), found.role), ("ops", Role::Admin));
         own.end(&headers(&[("cookie", pair)]));
         assert!(own.find(&headers(&[("cookie", pair)])).is_none());
+    }
+
+    #[test]
+    fn only_tls_and_this_machine_are_secure_contexts() {
+        for url in [None, Some("https://a.example/x/"), Some("http://localhost:8419/"), Some("http://[::1]/")] {
+            assert!(sessions(url).is_secure_context(), "{url:?}");
+        }
+        for url in ["http://a.example/", "http://localhost.a.example:8419/", "http://10.0.0.1:8419/"] {
+            assert!(!sessions(Some(url)).is_secure_context(), "{url}");
+        }
     }
 
     #[test]

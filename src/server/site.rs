@@ -197,7 +197,10 @@ async fn enter(State(app): Shared, parts: Parts, body: Bytes) -> Response {
     let Some((name, role, token)) = form.get("token").and_then(|token| app.known(token.trim(), &parts)) else {
         return (StatusCode::UNAUTHORIZED, Html(pages::sign_in(&base, app.way_in(), true))).into_response();
     };
-    match app.sessions.begin(&parts.headers, &name, role, token) {
+    let begun = app.sessions.begin(&parts.headers, &name, role, token);
+    // If the tokens were replaced since this one was compared, its session was not there to be ended.
+    app.sessions.keep(&app.guard.tokens());
+    match begun {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], Redirect::to(&format!("{base}/"))).into_response(),
         Err(cause) => Trouble { base, refusal: Refusal::internal(&cause.to_string()) }.into_response(),
     }

@@ -7,6 +7,7 @@
 mod made;
 mod sealed;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -125,6 +126,22 @@ impl Workspace {
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
         })();
         result.map_err(|cause| LogError { path, cause })
+    }
+}
+
+impl Workspace {
+    /// Returns the file names of the archives that backups made, as far as the log goes back; none if it cannot be read.
+    pub fn logged_archives(&self) -> HashSet<String> {
+        let read = || -> rusqlite::Result<HashSet<String>> {
+            let connection =
+                Connection::open_with_flags(self.folder.join(FILE), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let mut statement = connection
+                .prepare("SELECT DISTINCT archive FROM activity WHERE command = 'backup' AND archive IS NOT NULL")?;
+            // A local store is logged with the path.
+            let name = |archive: String| archive.rsplit('/').next().map(str::to_owned).unwrap_or(archive);
+            statement.query_map([], |row| row.get(0).map(name))?.collect()
+        };
+        read().unwrap_or_default()
     }
 }
 

@@ -52,6 +52,11 @@ impl Descriptions {
         (*bytes == file.bytes && *version == file.version).then_some(description)
     }
 
+    /// Returns whether any version of a file is described.
+    pub fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Returns the names that are described.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)

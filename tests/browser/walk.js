@@ -14,10 +14,10 @@ const facts = (database) => sql(database, "SELECT count(*), sum(id), max(text) F
 const archives = () => fs.readdirSync("backups").filter((name) => name.endsWith(".tar.gz"));
 
 main(async (browser, { base, token, hand, width, scheme }) => {
-  // A wrong token is answered with 401, and over plain HTTP one header means nothing; Chromium reports both.
+  // A wrong token is answered with 401, which Chromium reports.
   const { page, seen } = await open(browser, base, {
     viewport: { width, height: 900 }, colorScheme: scheme, javaScriptEnabled: hand !== "plain",
-  }, /status of 401|Cross-Origin-Opener-Policy header has been ignored/);
+  }, /status of 401/);
   const main = page.locator("main");
 
   // Moves the focus as a person does who has no mouse.

@@ -139,6 +139,9 @@ fn unchanged_counts_only_while_the_archive_is_there_and_good() {
     let bytes = fs::read(&cut).unwrap();
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     assert_eq!(backup(&mut world, "2026-03-01T07:00:00Z"), "made", "the archive is cut");
+    let garbage = world.path("backups/app_20260301T070000Z.tar.gz");
+    fs::write(&garbage, vec![0xa5; fs::read(&garbage).unwrap().len()]).unwrap();
+    assert_eq!(backup(&mut world, "2026-03-01T07:30:00Z"), "made", "the archive is garbage of the same size");
     // Without the records only the copy can tell.
     fs::remove_dir_all(world.path("backups/.heirloom/seen")).unwrap();
     assert_eq!(backup(&mut world, "2026-03-01T08:00:00Z"), "copy");

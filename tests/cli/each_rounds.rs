@@ -217,6 +217,32 @@ fn a_renamed_tenant_is_reported_as_gone_once_and_again_if_it_comes_and_goes() {
 }
 
 #[test]
+fn two_rounds_at_once_both_reported_what_was_gone() {
+    let world = world(&["acme", "umbrella"]);
+    world.heirloom(["backup"]).success();
+    fs::remove_file(world.path("data/acme.db")).unwrap();
+    let backup = ["backup", "--if-changed", "--json"];
+    assert_eq!(world.heirloom(backup).success().json()["newly_gone"], json!(["acme"]));
+    // The record of that round is the one that another round writes while this one waits for the lock.
+    let folder = world.path("backups/.heirloom/gone");
+    let [record] = &world.files("backups/.heirloom/gone")[..] else { panic!("one pattern") };
+    let text = fs::read(folder.join(record)).unwrap();
+    fs::remove_file(folder.join(record)).unwrap();
+    let lock = fs::File::open(world.path("backups/.heirloom/lock")).unwrap();
+    lock.lock().unwrap();
+    let mut round = start(&world, &backup);
+    let waits = |round: &Child| {
+        let files = fs::read_dir(format!("/proc/{}/fd", round.id())).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|path| path.ends_with(".heirloom/lock"))
+    };
+    wait_until("the second round is at the lock", || waits(&round) || round.try_wait().unwrap().is_some());
+    fs::write(folder.join(record), text).unwrap();
+    drop(lock);
+    let document = end(&world, round).success().json();
+    assert_eq!((&document["gone"], &document["newly_gone"]), (&json!(["acme"]), &Value::Null));
+}
+
+#[test]
 fn a_tenant_is_gone_if_its_file_does_not_exist_and_for_no_other_reason() {
     let world = World::new();
     for tenant in ["acme", "initech", "umbrella"] {

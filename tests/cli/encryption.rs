@@ -40,6 +40,22 @@ pub fn listed(list: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
+fn health_with_the_key_saw_no_digest_beside_any_archive() {
+    let world = World::new();
+    world.database("app.db");
+    encrypt(&world);
+    world.heirloom(["backup", "app.db"]).success();
+    let [name] = world.archives().try_into().unwrap();
+    let digests = |world: &World| {
+        let health = with_key(world, &["health", "--json"]).json();
+        health["checks"].as_array().unwrap().iter().any(|check| check["check"] == "digests")
+    };
+    assert!(!digests(&world));
+    fs::remove_file(world.path(format!("backups/{name}.sha256"))).unwrap();
+    assert!(digests(&world));
+}
+
+#[test]
 fn a_backup_is_restored_only_with_the_key() {
     let world = World::new();
     world.database("app.db");

@@ -164,6 +164,26 @@ fn a_damaged_archive_is_critical_where_it_is_the_newest() {
     );
 }
 
+/// It begins like no archive at all: only that this host made it tells it from a file of somebody else.
+#[test]
+fn an_archive_that_was_overwritten_was_no_problem() {
+    let mut world = world();
+    daily(&mut world, 1..=3);
+    fs::write(world.path("backups/photos_20260303T030000Z.tar.gz"), "somebody else's").unwrap();
+    assert_eq!(wrong(&health(&world).exits(0)), [""; 0]);
+    fs::write(world.path("backups/app_20260302T030000Z.tar.gz"), "garbage").unwrap();
+    let ran = health(&world).exits(20);
+    assert_eq!(wrong(&ran), ["damaged: warning"]);
+    let advice = check(&ran, "damaged")["advice"].as_str().unwrap().to_owned();
+    assert!(advice.contains("remove it yourself"), "no command removes it: {advice}");
+    fs::write(world.path("backups/app_20260303T030000Z.tar.gz"), "").unwrap();
+    let ran = health(&world).exits(21);
+    assert_eq!(wrong(&ran), ["damaged: critical"]);
+    let age = &check(&ran, "backup_age")["measures"]["backup_age_seconds"]["value"];
+    assert_eq!(age, 2.0 * 86400.0 + 3600.0, "that of the first one, which can be read");
+    assert_eq!(world.archives().len(), 4, "nothing was removed");
+}
+
 #[test]
 fn a_nearly_full_disk_is_a_warning_and_then_critical() {
     let world = world();

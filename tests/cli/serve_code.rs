@@ -143,3 +143,17 @@ fn a_server_beside_an_application_names_the_file_in_the_log_of_the_run() {
     server.run.signal(Signal::TERM);
     assert_eq!(server.run.code(), 143, "{}", server.run.said());
 }
+
+#[test]
+fn a_sign_in_before_there_is_a_store_is_in_the_log_of_the_server() {
+    let world = world();
+    let mut server = Server::start(&world);
+    let code = code(&world, &server.run.said());
+    sign_in(&server, "a-guess").is(401);
+    server.run.says("warning: sign-in refused: unknown token from 127.0.0.1 (not in the activity log: ");
+    sign_in(&server, &code).is(303);
+    server.run.says("warning: sign-in done: one-time code from 127.0.0.1 (not in the activity log: ");
+    let (status, said) = server.stop();
+    assert_eq!((status, said.contains(&code), said.contains("a-guess")), (0, false, false), "{said}");
+    assert!(!world.path("backups").exists(), "a store is made by its first backup");
+}

@@ -270,3 +270,45 @@ fn a_store_that_is_away_is_never_shown_as_good() {
     browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(404);
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
+
+#[test]
+fn what_a_copy_still_holds_is_not_called_lost() {
+    let mut world = world("");
+    let text = std::fs::read_to_string(world.path("h.toml")).unwrap();
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    std::fs::write(world.path("h.toml"), format!("{text}[copies.usb]\ndir = 'usb'\n")).unwrap();
+    world.at("2026-03-02T03:00:00Z");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost:8419", ADMIN);
+    let ask = |name: &str| browser.get(&format!("/backups/{name}/delete")).is(200).text();
+    let copies =
+        |name: &str| world.heirloom(["show", name, "--config", "h.toml", "--json"]).success().json()["copies"].clone();
+    let name = newest(&world);
+    assert_eq!(copies(&name), serde_json::json!([]), "not listed so far");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let name = newest(&world);
+    assert_eq!(copies(&name), serde_json::json!(["usb"]));
+    let page = ask(&name);
+    assert!(page.contains("heirloom restore --store usb ") && !page.contains("cannot be brought back"), "{page}");
+    browser.job(browser.post(&format!("/backups/{name}/delete"), &format!("plan={}", digest(&page))));
+    world.sql("app.db", "DELETE FROM notes");
+    let restore = ["restore", "--store", "usb", &name, "--config", "h.toml", "--force"];
+    world.heirloom(restore).success();
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100", "what the page promised");
+}
+
+#[test]
+fn a_header_that_only_a_secure_context_knows_is_sent_to_no_other() {
+    for (settings, sent) in [
+        ("", Some("same-origin")),
+        ("public_url = 'https://backups.example/x/'", Some("same-origin")),
+        ("public_url = 'http://localhost:8419/'", Some("same-origin")),
+        ("public_url = 'http://backups.example:8419/'", None),
+    ] {
+        let world = world(settings);
+        let server = Server::start(&world);
+        let answer = server.with("GET", "/livez", "", "").is(200);
+        assert_eq!(answer.header("cross-origin-opener-policy").as_deref(), sent, "{settings}");
+        assert_eq!(answer.header("cross-origin-resource-policy").as_deref(), Some("same-origin"), "{settings}");
+    }
+}

@@ -74,7 +74,7 @@ fn a_token_that_is_removed_ends_with_its_sessions_and_the_others_stay() {
     assert_ne!(server.ask("POST", "/api/v1/rotate", Some(NEW), "").status, 403);
     assert_eq!(session(&server, &ops), 404);
     let (code, said) = server.stop();
-    assert_eq!((code, said.contains("warning")), (0, false), "{said}");
+    assert_eq!((code, said.contains("the tokens stay")), (0, false), "{said}");
 }
 
 #[test]
@@ -131,4 +131,40 @@ fn the_first_token_can_be_added_to_a_server_that_has_none() {
     assert!(!form().contains("One-time code"));
     assert_eq!(sign_in(&server, code.trim()), None, "the code was for a server without tokens");
     assert!(sign_in(&server, ADMIN).is_some());
+}
+
+#[test]
+fn a_session_of_the_one_time_code_ends_when_a_token_is_configured() {
+    let world = world("");
+    replace(&world, &text(&[]));
+    let server = Server::start(&world);
+    let said = server.run.said();
+    let file = said.split("the code in \"").nth(1).unwrap().split('"').next().unwrap();
+    let cookie = sign_in(&server, fs::read_to_string(file).unwrap().trim()).unwrap();
+    assert_eq!(session(&server, &cookie), 404);
+    // Another edit is none of its business.
+    replace(&world, &(text(&[]) + "# a remark\n"));
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(session(&server, &cookie), 404);
+    replace(&world, &text(&[("ops", "admin", ADMIN)]));
+    until(|| session(&server, &cookie) == 303);
+    assert_eq!(bearer(&server, ADMIN), 200);
+}
+
+/// As two edits within one tick of the clock of the file system leave it.
+#[test]
+fn an_edit_that_changed_neither_size_nor_time_was_missed() {
+    let world = world("");
+    let server = Server::start(&world);
+    let eyes = sign_in(&server, VIEWER).unwrap();
+    assert_eq!((bearer(&server, VIEWER), session(&server, &eyes)), (200, 404));
+    let path = world.path("h.toml");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let hex =
+        |token: &str| Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let edited = fs::read_to_string(&path).unwrap().replace(&hex(VIEWER), &hex(NEW));
+    fs::write(&path, edited).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    until(|| bearer(&server, NEW) == 200);
+    assert_eq!((bearer(&server, VIEWER), session(&server, &eyes)), (401, 303));
 }

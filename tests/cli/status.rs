@@ -77,6 +77,50 @@ fn each_set_is_shown_with_its_backup_and_whether_it_needs_one() {
     assert_eq!(document["sets"][1]["backup_needed"], false);
 }
 
+/// Nothing but its name is left of the archive, and nobody verified it.
+#[test]
+fn an_archive_that_was_overwritten_was_still_the_last_backup() {
+    let mut world = World::new();
+    world.database("app.db");
+    fs::write(world.path("heirloom.toml"), "[sets.app.databases]\napp = 'app.db'\n").unwrap();
+    let (first, second) = ("app_20260301T030000Z.tar.gz", "app_20260302T030000Z.tar.gz");
+    world.heirloom(["backup"]).success();
+    world.at("2026-03-02T03:00:00Z").heirloom(["backup"]).success();
+    world.at("2026-03-02T04:00:00Z");
+    let path = world.path("backups").join(second);
+    let sound = fs::read(&path).unwrap();
+    let last = |world: &World| status(world)["sets"][0]["last_backup"].clone();
+    assert_eq!(last(&world)["archive"], second);
+    // Cut off behind its description, which still says what should be there.
+    let end = sound.len() - 600;
+    for bytes in [vec![0xa5; sound.len()], vec![0; sound.len()], Vec::new(), sound[..end].to_vec()] {
+        fs::write(&path, &bytes).unwrap();
+        let case = format!("{} bytes", bytes.len());
+        let document = status(&world);
+        assert_eq!(document["sets"][0]["last_backup"]["archive"], first, "{case}");
+        assert_eq!(document["sets"][0]["backup_needed"], true, "{case}");
+        let ran = world.heirloom(["health", "--json"]).exits(21).json();
+        let damaged = ran["checks"].as_array().unwrap().iter().find(|check| check["check"] == "damaged").unwrap();
+        assert_eq!(damaged["state"], "critical", "{case}: {damaged}");
+        assert!(damaged["value"].as_str().unwrap().contains(second), "{case}: {damaged}");
+        let listed = world.heirloom(["list", "--json"]).success().json();
+        let states = [&listed["archives"][0]["damaged"], &listed["foreign"][0]["damaged"]];
+        assert!(states.contains(&&Value::Bool(true)), "{case}: {listed}");
+    }
+    // An archive, but another one.
+    fs::copy(world.path("backups").join(first), &path).unwrap();
+    assert_eq!(status(&world)["sets"][0]["backup_needed"], true);
+    fs::write(&path, &sound).unwrap();
+    assert_eq!(last(&world)["archive"], second);
+    fs::write(world.path("backups").join(format!("{second}.damaged")), "").unwrap();
+    assert_eq!(last(&world)["archive"], first, "verify found it damaged");
+
+    fs::write(&path, "garbage").unwrap();
+    fs::write(world.path("backups").join(first), "garbage").unwrap();
+    let document = status(&world);
+    assert_eq!((&last(&world)["in_store"], state(&document, "app")), (&false.into(), "archive_gone".into()));
+}
+
 #[test]
 fn without_records_the_archives_of_a_local_store_are_listed() {
     let mut world = configured();

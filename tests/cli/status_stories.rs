@@ -92,7 +92,7 @@ fn an_archive_that_was_deleted_by_hand_is_no_backup() {
     world.heirloom(["backup"]).success();
     fs::remove_file(world.path("backups/app_20260301T030000Z.tar.gz")).unwrap();
     assert_eq!(of(&world, "app")["backup_needed"], true);
-    assert!(world.heirloom(["status"]).success().stdout.contains("no longer there"));
+    assert!(world.heirloom(["status"]).success().stdout.contains("gone or damaged"));
 }
 
 #[test]

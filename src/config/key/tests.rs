@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use super::super::value::{parse_age, parse_size, size_text};
+use super::super::value::{Value, age_text, mode, parse_age, parse_size, size_text};
 use super::*;
+use crate::config::Settings;
 
 #[test]
 fn ages_and_sizes_read_as_they_were_written() {

@@ -65,6 +65,13 @@ pub(super) struct OfSet<'a> {
     log: Vec<&'a Activity>,
 }
 
+impl OfSet<'_> {
+    /// Returns the record of an archive that a file was.
+    pub(super) fn seen_as(&self, foreign: &Foreign) -> Option<&Seen> {
+        self.seen.iter().copied().find(|seen| seen.archive.as_str() == foreign.name)
+    }
+}
+
 /// Sorts the facts by set, once: there may be thousands of sets.
 pub(super) fn by_set<'a>(store: &'a StoreFacts, facts: &'a Facts) -> HashMap<&'a Name, OfSet<'a>> {
     let mut sets: HashMap<&Name, OfSet<'_>> = facts.sets.iter().map(|set| (set, OfSet::default())).collect();
@@ -118,7 +125,7 @@ pub(super) fn judge(set: &Name, of_set: &OfSet<'_>, store: &StoreFacts, facts: &
         .inventory
         .foreign
         .iter()
-        .filter(|foreign| foreign.is_damaged() && belongs_to(&foreign.name, set))
+        .filter(|foreign| foreign.is_damaged() && (belongs_to(&foreign.name, set) || of_set.seen_as(foreign).is_some()))
         .collect();
     let beginning = store.log.iter().flatten().map(|entry| entry.at).min();
 
@@ -132,7 +139,7 @@ pub(super) fn judge(set: &Name, of_set: &OfSet<'_>, store: &StoreFacts, facts: &
     }];
     checks.extend(shrunken(&subject, &lines, store, facts));
     checks.extend(two_applications(&subject, watched, all, facts));
-    checks.extend(damaged(&subject, all, &good, &lines, &unreadable));
+    checks.extend(damaged(&subject, of_set, &good, &lines, &unreadable));
     checks.extend(verified(&subject, all, (beginning, &of_set.log), facts));
     checks.push(archives(&subject, all));
     checks
@@ -352,11 +359,12 @@ fn two_applications(subject: &Subject, watched: &[&DatabaseFacts], all: &[&Snaps
 
 fn damaged(
     subject: &Subject,
-    all: &[&Snapshot],
+    of_set: &OfSet<'_>,
     good: &[&Snapshot],
     lines: &[Line<'_>],
     unreadable: &[&Foreign],
 ) -> Option<Check> {
+    let all = &of_set.archives;
     let marked: Vec<&Snapshot> = all.iter().copied().filter(|snapshot| snapshot.damaged).collect();
     let count = marked.len() + unreadable.len();
     if all.is_empty() && count == 0 {
@@ -367,7 +375,10 @@ fn damaged(
     }
     // The newest of a database, or of the set where its description cannot be read.
     let newest_good = good.first().map(|snapshot| snapshot.created_at);
-    let time_of = |foreign: &&Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
+    let time_of = |foreign: &&Foreign| {
+        let recorded = of_set.seen_as(foreign).map(|seen| seen.created_at);
+        recorded.or_else(|| time_in_name(&foreign.name).map(|time| time.and_utc()))
+    };
     let unreadable_is_newest = unreadable.iter().filter_map(time_of).max().is_some_and(|time| Some(time) > newest_good);
     let is_newest = |line: &Line<'_>| {
         let newest_good = line.archives.first().map(|(snapshot, _)| snapshot.created_at);
@@ -388,7 +399,8 @@ fn damaged(
         let value = format!("{shown}, the newest among them");
         Check::new("damaged", subject, State::Critical, value).advise(Advice::BackUpAndLookAtDisk)
     } else {
-        Check::new("damaged", subject, State::Warning, shown).advise(Advice::RemoveDamaged)
+        let advice = if marked.is_empty() { Advice::RemoveUnreadable } else { Advice::RemoveDamaged };
+        Check::new("damaged", subject, State::Warning, shown).advise(advice)
     };
     Some(check.measure(DAMAGED_ARCHIVES, count as f64))
 }

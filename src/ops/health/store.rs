@@ -27,7 +27,7 @@ pub(super) fn judge(store: &StoreFacts, by_set: &HashMap<&Name, OfSet<'_>>, fact
     checks.extend(plain(store));
     checks.extend(store.space.map(|space| space_left(space, by_set, facts)));
     checks.push(clock(store, facts));
-    checks.extend(unreadable(store, facts));
+    checks.extend(unreadable(store, by_set, facts));
     checks.extend(unread(store));
     checks.extend(newer_format(store));
     checks.extend(stale(store, facts));
@@ -200,13 +200,15 @@ fn pending(store: &StoreFacts) -> Option<Check> {
 }
 
 /// Names files that look like damaged archives and belong to none of the sets that were judged.
-fn unreadable(store: &StoreFacts, facts: &Facts) -> Option<Check> {
-    let strange = |name: &str| !facts.sets.iter().any(|set| belongs_to(name, set));
+fn unreadable(store: &StoreFacts, by_set: &HashMap<&Name, OfSet<'_>>, facts: &Facts) -> Option<Check> {
+    let is_of =
+        |foreign: &Foreign, set: &Name| belongs_to(&foreign.name, set) || by_set[set].seen_as(foreign).is_some();
+    let strange = |foreign: &Foreign| !facts.sets.iter().any(|set| is_of(foreign, set));
     let names: Vec<&str> = store
         .inventory
         .foreign
         .iter()
-        .filter(|foreign| foreign.is_damaged() && strange(&foreign.name))
+        .filter(|foreign| foreign.is_damaged() && strange(foreign))
         .map(|foreign| foreign.name.as_str())
         .collect();
     let first = names.first()?;

@@ -16,22 +16,27 @@ use crate::text;
 pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: Option<&str>) -> String {
     let name = raw(show, "archive");
     let of_set = raw(show, "set");
+    let copies = texts(show, "copies");
+    let made = instant(show, "created_at").map_or_else(|| html! { (NOT_KNOWN) }, time);
     let content = html! {
         h1 { "Delete this backup?" }
         @if let Some(why) = refused { p.alert role="alert" { "Nothing was deleted: " (printable(why)) } }
         (summary(page, show))
         (pair(
             &html! {
-                "This backup. It cannot be brought back, and the state of "
-                (instant(show, "created_at").map_or_else(|| html! { (NOT_KNOWN) }, time))
-                " cannot be restored from it."
+                @if let (Some(copy), Some(name)) = (copies.first(), name) {
+                    "This backup, from this store alone. The state of " (made)
+                    " can still be restored from the copy in " (copy) ", with "
+                    code { "heirloom restore --store " (copy) " " (printable(name)) } "."
+                } @else {
+                    "This backup. It cannot be brought back, and the state of " (made) " cannot be restored from it."
+                }
                 @if flag(show, "pinned") { " It is pinned: somebody wanted to keep it." }
             },
             &html! {
                 "The databases themselves and all other backups"
                 @if let Some(set) = of_set { " of " strong { (printable(set)) } }
                 ". The last good backup is never deleted."
-                @let copies = texts(show, "copies");
                 @if !copies.is_empty() { " Copies in " (copies.join(", ")) " stay." }
             },
         ))

@@ -7,6 +7,7 @@
 
 mod application;
 mod history;
+mod live;
 
 use std::collections::BTreeMap;
 
