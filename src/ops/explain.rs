@@ -238,6 +238,9 @@ fn remedy_for_unreachable(location: &str, cause: &io::Error) -> Remedy {
             Remedy::NotAFolder { file: file.to_owned() }
         }
         io::ErrorKind::PermissionDenied => Remedy::StoreRights { folder: location.to_owned() },
+        _ if StoreUrl::parse(location).is_some() => {
+            "check the network and the address in its URL, and try again".into()
+        }
         _ => Remedy::MountOrNameStore,
     }
 }

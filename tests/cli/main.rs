@@ -109,6 +109,7 @@ mod serve_page;
 #[cfg(feature = "server")]
 mod serve_proxy;
 #[cfg(feature = "server")]
+mod serve_remote;
 mod serve_run;
 #[cfg(feature = "server")]
 mod serve_scale;
