@@ -1,5 +1,5 @@
-//! Documents that are read for requests: each is a child process, so they are shared, few at a time, and waited for
-//! only a limited time.
+//! Documents that are read for requests, by child processes: they are shared, few at a time, and waited for only a
+//! limited time. All that a view is made of comes from one child, which reads configuration and archives once.
 //!
 //! Whoever asks for a document while one is being read waits for it and shares the next one. It was begun after all of
 //! them had asked, so sharing makes nothing older. A view of the page may also be made of a document that was begun at
@@ -19,6 +19,7 @@ use super::App;
 use super::answer::Refusal;
 use super::child::{Done, LOOKING};
 use crate::names::ArchiveName;
+use crate::serving::{DOCUMENTS, Wanted};
 
 /// How many documents are read at the same time.
 const READERS: usize = 2;
@@ -101,6 +102,12 @@ impl App {
     pub(super) async fn document(self: &Arc<Self>, words: &[&str], who: &str, age: Duration) -> Outcome {
         let done = self.output(words, who, age).await?;
         if done.is_document { Ok(done) } else { Err(Refusal::of(done.code, done.error.clone())) }
+    }
+
+    /// Returns several documents to look at, which one child prints as [`crate::serving::Documents`].
+    pub(super) async fn documents(self: &Arc<Self>, wanted: &[Wanted], who: &str) -> Outcome {
+        let wanted = serde_json::to_string(wanted).map_err(|error| Refusal::internal(&error.to_string()))?;
+        self.document(&[DOCUMENTS, &wanted], who, RECENT).await
     }
 
     /// Returns what a command prints, a document or not.

@@ -7,13 +7,13 @@ use std::io::{self, Read};
 
 use axum::body::Bytes;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::serving::{Documents, Got};
 
 /// How long a part is, in bytes. Small enough that the allocator gives its memory back.
 const PART: usize = 64 << 10;
-/// The lists of archives in documents.
-const LISTS: [&str; 3] = ["archives", "keep", "remove"];
 
 /// What a child printed.
 #[derive(Debug, Clone, Default)]
@@ -55,14 +55,16 @@ impl Text {
         serde_json::from_reader(self.reader()).ok()
     }
 
-    /// Reads it as a document, and of the archives in its lists only these fields.
-    pub(super) fn lean(&self, fields: &[&str]) -> Option<Value> {
-        self.only(Keep::Fields(fields))
+    /// Reads it as several documents.
+    pub(super) fn documents(&self) -> Option<Vec<Got>> {
+        serde_json::from_reader(self.reader()).ok().map(|all: Documents| all.documents)
     }
 
     /// Reads it as a document with these archives alone.
     pub(super) fn with(&self, archives: &[&Archive]) -> Option<Value> {
-        self.only(Keep::Archives(&archives.iter().map(|one| one.archive.as_str()).collect()))
+        let archives = archives.iter().map(|one| one.archive.as_str()).collect();
+        let lean = Lean { archives: &archives, is_list: false };
+        lean.deserialize(&mut serde_json::Deserializer::from_reader(self.reader())).ok()
     }
 
     /// Returns the archives of a list, of all stores.
@@ -70,10 +72,6 @@ impl Text {
         let list: List = serde_json::from_reader(self.reader()).ok()?;
         let of_stores = list.stores.into_iter().flat_map(|store| store.archives);
         Some(list.archives.into_iter().chain(of_stores).collect())
-    }
-
-    fn only(&self, keep: Keep) -> Option<Value> {
-        Lean { keep, is_list: false }.deserialize(&mut serde_json::Deserializer::from_reader(self.reader())).ok()
     }
 
     fn reader(&self) -> impl Read {
@@ -118,16 +116,10 @@ pub(super) struct Archive {
     pub(super) kind: Option<String>,
 }
 
-/// What stays of lists of archives.
-#[derive(Clone, Copy)]
-enum Keep<'a> {
-    Fields(&'a [&'a str]),
-    Archives(&'a BTreeSet<&'a str>),
-}
-
+/// A document with these archives alone.
 #[derive(Clone, Copy)]
 struct Lean<'a> {
-    keep: Keep<'a>,
+    archives: &'a BTreeSet<&'a str>,
     is_list: bool,
 }
 
@@ -172,23 +164,15 @@ impl<'de> Visitor<'de> for Lean<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        match self.keep {
-            Keep::Archives(names) if self.is_list => {
-                while let Some(archive) = source.next_element::<Value>()? {
-                    if archive["archive"].as_str().is_some_and(|name| names.contains(name)) {
-                        all.push(archive);
-                    }
-                }
-            }
-            Keep::Fields(fields) if self.is_list => {
-                while let Some(archive) = source.next_element_seed(Few(fields))? {
+        if self.is_list {
+            while let Some(archive) = source.next_element::<Value>()? {
+                if archive["archive"].as_str().is_some_and(|name| self.archives.contains(name)) {
                     all.push(archive);
                 }
             }
-            _ => {
-                while let Some(value) = source.next_element_seed(self)? {
-                    all.push(value);
-                }
+        } else {
+            while let Some(value) = source.next_element_seed(self)? {
+                all.push(value);
             }
         }
         Ok(all.into())
@@ -197,39 +181,8 @@ impl<'de> Visitor<'de> for Lean<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
         let mut all = Map::new();
         while let Some(name) = source.next_key::<String>()? {
-            let is_list = LISTS.contains(&name.as_str());
-            all.insert(name, source.next_value_seed(Lean { is_list, ..self })?);
-        }
-        Ok(all.into())
-    }
-}
-
-/// Reads an object, and of it only these fields.
-struct Few<'a>(&'a [&'a str]);
-
-impl<'de> DeserializeSeed<'de> for Few<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
-        source.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Few<'_> {
-    type Value = Value;
-
-    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str("an archive")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Value, A::Error> {
-        let mut all = Map::new();
-        while let Some(name) = source.next_key::<String>()? {
-            if self.0.contains(&name.as_str()) {
-                all.insert(name, source.next_value()?);
-            } else {
-                source.next_value::<IgnoredAny>()?;
-            }
+            let is_list = name == "archives";
+            all.insert(name, source.next_value_seed(Self { is_list, ..self })?);
         }
         Ok(all.into())
     }
@@ -256,21 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn a_document_keeps_everything_but_the_other_fields_of_archives() {
-        let mut few = list(2000);
-        for archive in few["archives"].as_array_mut().unwrap() {
-            archive.as_object_mut().unwrap().retain(|name, _| name == "archive" || name == "bytes");
-        }
-        let whole = text(&list(2000));
-        assert!(whole.0.len() > 3, "the text comes in several parts");
-        assert_eq!(whole.lean(&["archive", "bytes"]), Some(few.clone()));
-        assert_eq!(whole.value(), Some(list(2000)));
-        let of_stores = text(&json!({"stores": [list(2000), list(0)], "remove": []}));
-        assert_eq!(of_stores.lean(&["archive", "bytes"]).unwrap()["stores"][0], few);
-    }
-
-    #[test]
     fn chosen_archives_stay_whole() {
+        let long = text(&list(2000));
+        assert!(long.0.len() > 3, "the text comes in several parts");
+        assert_eq!(long.value(), Some(list(2000)));
+        assert_eq!(long.with(&long.archives().unwrap().iter().collect::<Vec<_>>()), Some(list(2000)));
         let whole = text(&json!({"stores": [list(3), {"archives": [archive(7)]}]}));
         let archives = whole.archives().unwrap();
         assert_eq!(archives.iter().map(|one| one.archive.as_str()).collect::<Vec<_>>(), ["a0", "a1", "a2", "a7"]);
@@ -285,7 +228,8 @@ mod tests {
         let whole = list(2000).to_string();
         for cut in [0, 1, PART, whole.len() - 1] {
             let part = Text::read(&whole.as_bytes()[..cut]);
-            assert!(part.value().is_none() && part.lean(&[]).is_none() && part.archives().is_none());
+            assert!(part.value().is_none() && part.with(&[]).is_none() && part.archives().is_none());
+            assert!(part.documents().is_none());
             assert_eq!(part.bytes(), cut);
         }
         assert!(!Text::read(&whole.as_bytes()[..whole.len() - 1]).is_object());

@@ -29,6 +29,7 @@ use super::session::Session;
 use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
+use crate::serving::{Got, Wanted};
 
 /// The exit code for a store that is not there.
 const NO_STORE: u8 = 16;
@@ -124,6 +125,15 @@ impl Visitor {
         Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
     }
 
+    /// Returns documents to look at, which one child prints. Fails if one of them cannot be had.
+    async fn documents<const N: usize>(&self, app: &Arc<App>, wanted: &[Wanted; N]) -> Result<[Value; N], Trouble> {
+        let done = app.documents(wanted, &self.who.text).await.map_err(|refusal| self.trouble(refusal))?;
+        let document = |got: Got| got.document.ok_or_else(|| self.trouble(Refusal::of(got.code, got.error)));
+        let all = done.printed.documents().unwrap_or_default();
+        let all: Vec<Value> = all.into_iter().map(document).collect::<Result<_, _>>()?;
+        all.try_into().map_err(|_| self.trouble(Refusal::internal("the documents cannot be read")))
+    }
+
     /// Returns a plan to decide on. It is never shared, and never older than the request.
     async fn plan(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
         let planned = app.plan(words, &self.who.text).await;
@@ -215,28 +225,30 @@ async fn leave(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: B
     ([(header::SET_COOKIE, cookie)], visitor.to("/sign-in")).into_response()
 }
 
+/// What the overview is made of. The checks come last: they take longest if databases are large.
+pub(super) fn of_overview() -> [Wanted; 5] {
+    [
+        Wanted::whole(&["status"]),
+        Wanted::whole(&["schedule"]),
+        Wanted::lean(&["list"], &["archive", "set", "created_at", "bytes", "damaged"]),
+        Wanted::lean(&["rotate", "--dry-run"], &["archive"]),
+        Wanted::whole(&["health"]),
+    ]
+}
+
 pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
-    let (status, health, schedule, list, rotation) = tokio::join!(
-        visitor.look(&app, &["status"]),
-        visitor.look(&app, &["health"]),
-        visitor.look(&app, &["schedule"]),
-        visitor.look(&app, &["list"]),
-        visitor.look(&app, &["rotate", "--dry-run"]),
-    );
     // What cannot be read is shown as not known, and `health` says why.
-    let known = |document: Result<Arc<Done>, Trouble>| match document {
-        Err(trouble) if trouble.refusal.is_overload() => Err(trouble),
-        document => Ok(document.ok()),
+    let read = match app.documents(&of_overview(), &visitor.who.text).await {
+        Err(refusal) if refusal.is_overload() => return Err(visitor.trouble(refusal)),
+        read => read.ok(),
     };
-    let (status, health, schedule) = (known(status)?, known(health)?, known(schedule)?);
-    let (list, rotation) = (known(list)?, known(rotation)?);
     let base = visitor.base.clone();
     let made = app.views.make(move || {
-        let value = |done: Option<Arc<Done>>| done.and_then(|done| done.document()).unwrap_or(Value::Null);
-        let list = list.and_then(|done| done.printed.lean(&["archive", "set", "created_at", "bytes", "damaged"]));
-        let rotation = rotation.and_then(|done| done.printed.lean(&["archive"]));
-        let (status, health, schedule) = (value(status), value(health), value(schedule));
-        pages::overview(&visitor.page(None), &status, &health, &schedule, &list.unwrap_or_default(), rotation.as_ref())
+        let mut documents = read.and_then(|done| done.printed.documents()).unwrap_or_default().into_iter();
+        let mut next = || documents.next().and_then(|got| got.document).unwrap_or(Value::Null);
+        let (status, schedule, list, rotation, health) = (next(), next(), next(), next(), next());
+        let rotation = Some(&rotation).filter(|rotation| !rotation.is_null());
+        pages::overview(&visitor.page(None), &status, &health, &schedule, &list, rotation)
     });
     Ok(Html(made.await.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
@@ -285,15 +297,13 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
-    let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    let list = visitor.look(&app, &["list"]).await?;
-    let before = list.printed.archives().and_then(|all| {
-        let mut of_set = all.into_iter().filter(|one| one.set.as_deref() == show["set"].as_str());
-        of_set.find(|one| show["archive"] == one.archive.as_str())?;
-        of_set.next().map(|one| one.archive)
-    });
+    let both = [Wanted::whole(&["show", name.as_str()]), Wanted::lean(&["list"], &["archive", "set"])];
+    let [show, list] = visitor.documents(&app, &both).await?;
+    let mut of_set = list["archives"].as_array().into_iter().flatten().filter(|one| one["set"] == show["set"]);
+    let this = of_set.find(|one| one["archive"] == show["archive"]);
+    let before = this.and_then(|_| of_set.next()?["archive"].as_str());
     let before = match before {
-        Some(before) => visitor.document(&app, &["show", &before]).await.ok(),
+        Some(before) => visitor.document(&app, &["show", before]).await.ok(),
         None => None,
     };
     Ok(Html(pages::backup(&visitor.page(None), &show, before.as_ref())).into_response())

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use self::html::{Tag, tags};
 use super::super::lean::Text;
+use super::super::site::of_overview;
 use super::{
     Page, Shelf, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
     restore_choice, restore_plan, sign_in,
@@ -336,6 +337,24 @@ fn every_view_has_landmarks_a_heading_and_one_current_link() {
     }
     let view = overview(&admin(), &Value::Null, &Value::Null, &Value::Null, &Value::Null, None);
     assert!(view.contains("<a href=\"/x/\" aria-current=\"page\">Overview</a>"));
+}
+
+#[test]
+fn the_overview_reads_no_field_of_archives_that_it_does_not_ask_for() {
+    let World { status, health, schedule, mut list, mut rotation, .. } = World::with("app");
+    let render = |list: &Value, rotation: &Value| overview(&admin(), &status, &health, &schedule, list, Some(rotation));
+    let whole = render(&list, &rotation);
+    for wanted in of_overview() {
+        let Some(fields) = wanted.fields else { continue };
+        let document = if wanted.words[0] == "list" { &mut list } else { &mut rotation };
+        for archives in ["archives", "keep", "remove"] {
+            for archive in document.get_mut(archives).and_then(Value::as_array_mut).into_iter().flatten() {
+                archive.as_object_mut().unwrap().retain(|name, _| fields.contains(name));
+            }
+        }
+    }
+    assert_eq!(list["archives"][0].as_object().unwrap().len(), 5);
+    assert_eq!(render(&list, &rotation), whole);
 }
 
 #[test]
