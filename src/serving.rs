@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::config::{Role, ServerSettings};
 use crate::digest::Sha256;
 use crate::names::Name;
+use crate::shelf::{Part, Shelf};
 
 /// A server that is to be started.
 #[derive(Debug)]
@@ -120,17 +121,24 @@ pub struct Wanted {
     pub words: Vec<String>,
     /// The fields of each archive in its lists that are wanted; `None` stands for all.
     pub fields: Option<Vec<String>>,
+    /// Which archives of its list are wanted; `None` stands for all.
+    pub part: Option<Part>,
 }
 
 impl Wanted {
     /// Wants the document that a command prints.
     pub fn whole(words: &[&str]) -> Self {
-        Self { words: words.iter().map(|&word| word.to_owned()).collect(), fields: None }
+        Self { words: words.iter().map(|&word| word.to_owned()).collect(), fields: None, part: None }
     }
 
     /// Wants it with these fields alone of each archive in its lists.
     pub fn lean(words: &[&str], fields: &[&str]) -> Self {
         Self { fields: Some(fields.iter().map(|&field| field.to_owned()).collect()), ..Self::whole(words) }
+    }
+
+    /// Wants a part of the list that a command prints.
+    pub fn part(words: &[&str], part: Part) -> Self {
+        Self { part: Some(part), ..Self::whole(words) }
     }
 }
 
@@ -143,6 +151,8 @@ pub struct Got {
     pub document: Option<Value>,
     /// Its error object.
     pub error: Option<Value>,
+    /// The list that it is a part of, if a part was wanted.
+    pub shelf: Option<Shelf>,
 }
 
 /// What comes of all of them, in their order.

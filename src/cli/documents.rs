@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::invocation::Invocation;
 use super::{Command, Context, Outcome, Ui, dispatch, exit, notices, parse};
 use crate::serving::{DOCUMENTS, Documents, Got, Wanted};
+use crate::shelf::Shelf;
 
 /// The lists of archives in documents.
 const LISTS: [&str; 3] = ["archives", "keep", "remove"];
@@ -31,7 +32,7 @@ pub(super) fn print(words: &[OsString]) -> Option<u8> {
         let line: Vec<OsString> =
             [own.clone()].into_iter().chain(wanted.words.iter().map(Into::into)).chain(options.to_vec()).collect();
         match parse(&line) {
-            Ok((cli, typed)) if is_read_only(&cli.command) => commands.push((cli, typed, &wanted.fields)),
+            Ok((cli, typed)) if is_read_only(&cli.command) => commands.push((cli, typed, wanted)),
             Ok(_) => return Some(refused("only commands that change nothing print several documents")),
             Err(error) => return Some(exit::usage(&error)),
         }
@@ -43,10 +44,13 @@ pub(super) fn print(words: &[OsString]) -> Option<u8> {
     };
     context.list_stores_once();
     // After a signal the rest is interrupted, and what was made before is printed.
-    let documents = commands.iter().map(|(cli, typed, fields)| {
+    let documents = commands.iter().map(|(cli, typed, wanted)| {
         let mut got = one(&cli.command, typed, &mut context);
-        if let (Some(document), Some(fields)) = (&mut got.document, fields) {
-            keep(document, fields);
+        if let Some(document) = &mut got.document {
+            got.shelf = wanted.part.as_ref().map(|part| Shelf::cut(document, part));
+            if let Some(fields) = &wanted.fields {
+                keep(document, fields);
+            }
         }
         got
     });
@@ -79,7 +83,7 @@ fn one(command: &Command, typed: &Invocation, context: &mut Context) -> Got {
     let result = dispatch(command, None, context);
     let document = context.ui.take_documents().pop();
     let (code, error) = exit::judged(result, typed, &context.ui);
-    Got { code, document, error: error.and_then(|error| serde_json::to_value(error).ok()) }
+    Got { code, document, error: error.and_then(|error| serde_json::to_value(error).ok()), shelf: None }
 }
 
 /// Keeps only these fields of the archives in lists.

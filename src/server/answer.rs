@@ -13,7 +13,7 @@ use futures_core::Stream;
 use serde_json::{Value, json};
 
 use super::child::Done;
-use super::lean::Text;
+use super::printed::Text;
 
 /// Why a request is refused: the error object of the command line, and the status that fits.
 #[derive(Debug, Clone)]

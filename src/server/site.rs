@@ -22,19 +22,22 @@ use super::child::Done;
 use super::documents::{NOW, RECENT};
 use super::form::Form;
 use super::jobs::Order;
-use super::pages::{self, Page, Shelf, WayIn};
+use super::pages::{self, Page, WayIn};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
 use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
-use crate::serving::{Got, Wanted};
+use crate::serving::Wanted;
+use crate::shelf::{Part, Shelf};
 
 /// The exit code for a store that is not there.
 const NO_STORE: u8 = 16;
 /// How many entries the view of the log has.
 const MOST: usize = 500;
+/// How many backups a view of the list has.
+const SHOWN: usize = 100;
 
 type Shared = State<Arc<App>>;
 type View = Result<Response, Trouble>;
@@ -123,15 +126,6 @@ impl Visitor {
     /// Returns a document to look at.
     async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
         Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
-    }
-
-    /// Returns documents to look at, which one child prints. Fails if one of them cannot be had.
-    async fn documents<const N: usize>(&self, app: &Arc<App>, wanted: &[Wanted; N]) -> Result<[Value; N], Trouble> {
-        let done = app.documents(wanted, &self.who.text).await.map_err(|refusal| self.trouble(refusal))?;
-        let document = |got: Got| got.document.ok_or_else(|| self.trouble(Refusal::of(got.code, got.error)));
-        let all = done.printed.documents().unwrap_or_default();
-        let all: Vec<Value> = all.into_iter().map(document).collect::<Result<_, _>>()?;
-        all.try_into().map_err(|_| self.trouble(Refusal::internal("the documents cannot be read")))
     }
 
     /// Returns a plan to decide on. It is never shared, and never older than the request.
@@ -238,7 +232,7 @@ pub(super) fn of_overview() -> [Wanted; 5] {
 
 pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
     // What cannot be read is shown as not known, and `health` says why.
-    let read = match app.documents(&of_overview(), &visitor.who.text).await {
+    let read = match app.documents(&of_overview(), &visitor.who.text, RECENT).await {
         Err(refusal) if refusal.is_overload() => return Err(visitor.trouble(refusal)),
         read => read.ok(),
     };
@@ -261,25 +255,17 @@ struct Filter {
 }
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
-    let done = match visitor.look(&app, &["list"]).await {
-        Ok(done) => done,
+    let part = Part { set: filter.set, kind: filter.kind, before: filter.before, limit: SHOWN };
+    match app.each(&[Wanted::part(&["list"], part)], &visitor.who.text, RECENT).await {
+        Ok([(list, shelf)]) => Ok(Html(pages::backups(&visitor.page(None), &list, &shelf)).into_response()),
         // Before the first backup there is no store, and this is where it is made.
-        Err(Trouble { refusal, .. }) if refusal.error["code"] == NO_STORE => {
+        Err(refusal) if refusal.error["code"] == NO_STORE => {
             let page = visitor.page(refusal.error["message"].as_str());
             let text = pages::backups(&page, &Value::Null, &Shelf::default());
-            return Ok((refusal.status, Html(text)).into_response());
+            Ok((refusal.status, Html(text)).into_response())
         }
-        Err(trouble) => return Err(trouble),
-    };
-    let base = visitor.base.clone();
-    let made = app.views.make(move || {
-        let all = done.printed.archives()?;
-        let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
-        let (shelf, shown) = Shelf::choose(&all, set, kind, before);
-        Some(pages::backups(&visitor.page(None), &done.printed.with(&shown)?, &shelf))
-    });
-    let made = made.await.and_then(|made| made.ok_or_else(|| Refusal::internal("the list cannot be read")));
-    Ok(Html(made.map_err(|refusal| Trouble { base, refusal })?).into_response())
+        Err(refusal) => Err(visitor.trouble(refusal)),
+    }
 }
 
 async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
@@ -298,7 +284,8 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
     let both = [Wanted::whole(&["show", name.as_str()]), Wanted::lean(&["list"], &["archive", "set"])];
-    let [show, list] = visitor.documents(&app, &both).await?;
+    let read = app.each(&both, &visitor.who.text, RECENT).await;
+    let [(show, _), (list, _)] = read.map_err(|refusal| visitor.trouble(refusal))?;
     let mut of_set = list["archives"].as_array().into_iter().flatten().filter(|one| one["set"] == show["set"]);
     let this = of_set.find(|one| one["archive"] == show["archive"]);
     let before = this.and_then(|_| of_set.next()?["archive"].as_str());

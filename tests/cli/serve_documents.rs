@@ -34,12 +34,12 @@ fn alone(world: &World, words: &[&str]) -> Value {
     let document: Value = if ran.stdout.is_empty() { Value::Null } else { ran.json() };
     let error =
         ran.stderr.lines().find_map(|line| serde_json::from_str::<Value>(line).ok()?.get_mut("error")?.take().into());
-    json!({"code": ran.code, "document": document, "error": error})
+    json!({"code": ran.code, "document": document, "error": error, "shelf": null})
 }
 
 /// Takes out what differs from run to run.
 fn settled(mut got: Value) -> Value {
-    if let Some(checks) = got["document"]["checks"].as_array_mut() {
+    if let Some(checks) = got.pointer_mut("/document/checks").and_then(Value::as_array_mut) {
         checks.retain(|check| check["check"] != "free_space");
     }
     got
@@ -96,6 +96,24 @@ fn of_the_archives_in_lists_only_the_wanted_fields_are_printed() {
             whole[list] = got[list].clone();
         }
         assert_eq!(*got, whole, "everything else stays");
+    }
+}
+
+#[test]
+fn of_a_list_only_the_wanted_part_is_printed() {
+    let world = world();
+    let whole = alone(&world, COMMANDS[2])["document"].take();
+    let part = |before: &Value| json!({"set": null, "kind": "manual", "before": before, "limit": 2});
+    let after_first = whole["archives"][0]["archive"].clone();
+    for (before, shown, newer) in [(Value::Null, 0..2, false), (after_first.clone(), 1..3, true)] {
+        let got = documents(&world, &json!([{"words": ["list"], "part": part(&before)}])).success().json();
+        let got = &got["documents"][0];
+        let mut expected = whole.clone();
+        expected["archives"] = whole["archives"].as_array().unwrap()[shown.clone()].into();
+        assert_eq!(got["document"], expected);
+        let older = if shown.end < 3 { whole["archives"][1]["archive"].clone() } else { Value::Null };
+        assert_eq!((&got["shelf"]["older"], got["shelf"]["first"] == 1), (&older, newer));
+        assert_eq!((&got["shelf"]["count"], &got["shelf"]["sets"]), (&json!(3), &json!(["app"])));
     }
 }
 

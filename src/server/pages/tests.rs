@@ -11,12 +11,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::html::{Tag, tags};
-use super::super::lean::Text;
 use super::super::site::of_overview;
 use super::{
-    Page, Shelf, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
+    Page, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
     restore_choice, restore_plan, sign_in,
 };
+use crate::shelf::{Part, Shelf};
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
 const HOSTILE: &str = "\"'></title></script><b>&lt;<img src=x onerror=alert(1)>";
@@ -43,10 +43,10 @@ fn viewer() -> Page<'static> {
 
 /// The first page of a list.
 fn of_list(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>) -> String {
-    let text = Text::read(list.to_string().as_bytes());
-    let Some(all) = text.archives() else { return backups(page, list, &Shelf::default()) };
-    let (shelf, shown) = Shelf::choose(&all, set, kind, None);
-    backups(page, &text.with(&shown).unwrap(), &shelf)
+    let part = Part { set: set.map(Into::into), kind: kind.map(Into::into), before: None, limit: 100 };
+    let mut list = list.clone();
+    let shelf = Shelf::cut(&mut list, &part);
+    backups(page, &list, &shelf)
 }
 
 /// Documents with every field that a view reads; `word` stands in every free text.
