@@ -67,6 +67,7 @@ pub mod schema_diff;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod serving;
+pub mod shelf;
 pub mod snapshot;
 pub mod store;
 pub mod store_url;

@@ -8,9 +8,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use crate::config::{Role, ServerSettings};
 use crate::digest::Sha256;
 use crate::names::Name;
+use crate::shelf::{Part, Shelf};
 
 /// A server that is to be started.
 #[derive(Debug)]
@@ -105,3 +109,55 @@ pub enum Ask<R> {
 pub const SHORTEST_TOKEN: usize = 26;
 /// What every token begins with, so that a scanner of sources finds one that was committed.
 pub const TOKEN_START: &str = "heirloom_";
+
+/// The first word of a command line that asks for several documents at once. [`Wanted`] follows, as a JSON array, and
+/// then the options of all.
+pub const DOCUMENTS: &str = "__documents";
+
+/// A document that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The command that prints it.
+    pub words: Vec<String>,
+    /// The fields of each archive in its lists that are wanted; `None` stands for all.
+    pub fields: Option<Vec<String>>,
+    /// Which archives of its list are wanted; `None` stands for all.
+    pub part: Option<Part>,
+}
+
+impl Wanted {
+    /// Wants the document that a command prints.
+    pub fn whole(words: &[&str]) -> Self {
+        Self { words: words.iter().map(|&word| word.to_owned()).collect(), fields: None, part: None }
+    }
+
+    /// Wants it with these fields alone of each archive in its lists.
+    pub fn lean(words: &[&str], fields: &[&str]) -> Self {
+        Self { fields: Some(fields.iter().map(|&field| field.to_owned()).collect()), ..Self::whole(words) }
+    }
+
+    /// Wants a part of the list that a command prints.
+    pub fn part(words: &[&str], part: Part) -> Self {
+        Self { part: Some(part), ..Self::whole(words) }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Got {
+    /// The exit code of the command.
+    pub code: u8,
+    /// The document, if it printed one.
+    pub document: Option<Value>,
+    /// Its error object.
+    pub error: Option<Value>,
+    /// The list that it is a part of, if a part was wanted.
+    pub shelf: Option<Shelf>,
+}
+
+/// What comes of all of them, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Documents {
+    /// One for each that is wanted.
+    pub documents: Vec<Got>,
+}

@@ -1,5 +1,7 @@
 //! Everything that a command takes from its surroundings, gathered once: clock, host, user, settings, signals.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -20,12 +22,12 @@ use crate::config::Settings;
 use crate::database::{sqlite_is_new_enough, sqlite_version};
 use crate::failure::Failure;
 use crate::names::{HostLabel, Name, printable};
-use crate::ops::Repository;
 use crate::ops::inventory::{Inventory, Reading};
 use crate::ops::jobs::Surroundings;
 use crate::ops::jobs::each::BySet;
 use crate::ops::pack::Host;
 use crate::ops::sealing::Encryption;
+use crate::ops::{Listing, Repository};
 use crate::platform;
 use crate::store::{Examination, StoreError};
 use crate::store_url::{Location, Service, StoreUrl};
@@ -74,6 +76,8 @@ pub struct Context {
     pub failure_hook_ran: bool,
     /// The listing of a store, for a restore of many sets.
     listing: Option<(Location, BySet)>,
+    /// The listings of stores that are made once; `None` if each command lists them itself.
+    listings: Option<RefCell<BTreeMap<String, Listing>>>,
     /// What this run did, for notices.
     pub round: Round,
     /// What is sent at the end.
@@ -152,6 +156,7 @@ impl Context {
             records: Vec::new(),
             failure_hook_ran: false,
             listing: None,
+            listings: None,
             round: Round::default(),
             notices: Notices::default(),
         })
@@ -180,7 +185,18 @@ impl Context {
 
     /// Opens a store.
     pub fn open_store(&self, location: &Location) -> Result<Repository, StoreError> {
-        self.stores.open(location, &self.scene()).map(|store| store.with_scratch(self.scratch.clone()))
+        let store = self.stores.open(location, &self.scene())?.with_scratch(self.scratch.clone());
+        Ok(match &self.listings {
+            Some(listings) => {
+                store.with_listing(listings.borrow_mut().entry(location.to_string()).or_default().clone())
+            }
+            None => store,
+        })
+    }
+
+    /// Lists each store once from now on, for several commands. None of them may change a store.
+    pub(super) fn list_stores_once(&mut self) {
+        self.listings = Some(RefCell::default());
     }
 
     /// Opens a store for writing, and makes its folder if only that is missing.

@@ -39,6 +39,16 @@ pub enum Outcome {
     Ended(u8),
 }
 
+impl Outcome {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Problems => 3,
+            Self::Found(code) | Self::Ended(code) => code,
+        }
+    }
+}
+
 /// Returns the exit code that an error ends with; `signal` is the signal that stopped the run, if one did.
 pub fn exit_code(error: &anyhow::Error, signal: Option<u8>) -> u8 {
     match signal {
@@ -54,27 +64,42 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
     if error.use_stderr() { 2 } else { 0 }
 }
 
-/// Prints an error, its causes and its hint, and returns the exit code.
-pub(super) fn report(error: &anyhow::Error, typed: &Invocation, ui: &mut Ui) -> u8 {
+/// Returns what is reported about an error, its exit code among it.
+fn error_report(error: &anyhow::Error, typed: &Invocation, ui: &Ui) -> ErrorReport {
     let code = exit_code(error, ui.signal());
     let failure = explain(error);
     let kind = if code > 128 { "interrupted" } else { failure.kind.as_str() };
     let hint = failure.remedy.map(|remedy| remedy::hint(&remedy, typed));
+    ErrorReport { code, kind, message: failure.message, hint }
+}
+
+/// Prints an error, its causes and its hint, and returns the exit code.
+pub(super) fn report(error: &anyhow::Error, typed: &Invocation, ui: &mut Ui) -> u8 {
+    let error = error_report(error, typed, ui);
+    let code = error.code;
     if ui.is_json() {
-        let error = ErrorReport { code, kind, message: failure.message, hint };
         ui.stderr_json(&ErrorDocument { error });
     } else {
-        ui.error(&failure.message, hint.as_deref());
+        ui.error(&error.message, error.hint.as_deref());
     }
     code
+}
+
+/// Returns the exit code of a command, and what is reported about its error. Prints nothing.
+pub(super) fn judged(result: anyhow::Result<Outcome>, typed: &Invocation, ui: &Ui) -> (u8, Option<ErrorReport>) {
+    match result {
+        Ok(outcome) => (outcome.code(), None),
+        Err(error) => {
+            let error = error_report(&error, typed, ui);
+            (error.code, Some(error))
+        }
+    }
 }
 
 /// Turns the result of a command into the exit code.
 pub(super) fn finish(result: anyhow::Result<Outcome>, typed: &Invocation, ui: &mut Ui) -> u8 {
     let code = match result {
-        Ok(Outcome::Done) => 0,
-        Ok(Outcome::Problems) => 3,
-        Ok(Outcome::Found(code) | Outcome::Ended(code)) => code,
+        Ok(outcome) => outcome.code(),
         Err(error) => return report(&error, typed, ui),
     };
     match ui.output_failure() {

@@ -24,6 +24,7 @@ mod context;
 mod copies;
 mod copy;
 mod delete;
+mod documents;
 mod encryption;
 mod exit;
 mod give_way;
@@ -195,6 +196,9 @@ pub fn main(serve: Option<Serve>) -> u8 {
         return code;
     }
     crate::platform::keep_own_rights();
+    if let Some(code) = documents::print(&words) {
+        return code;
+    }
     // Prints completions and exits if a shell set `COMPLETE`.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     // In a script it is a mistake, and gets the help.

@@ -175,11 +175,12 @@ impl Ui {
     /// Prints the one JSON document of a command.
     pub fn document(&mut self, document: &impl Serialize) {
         // Via a value, so that fields are sorted by name.
-        let document = serde_json::to_value(document);
-        if let (Some(collected), Ok(document)) = (&mut self.collected, &document) {
-            return collected.push(document.clone());
-        }
-        match document.and_then(|document| serde_json::to_string_pretty(&document)) {
+        let text = match (serde_json::to_value(document), &mut self.collected) {
+            (Ok(document), Some(collected)) => return collected.push(document),
+            (Ok(document), None) => serde_json::to_string_pretty(&document),
+            (Err(error), _) => Err(error),
+        };
+        match text {
             Ok(text) => self.write_stdout(&text),
             Err(error) => self.output_failure = Some(error.into()),
         }

@@ -1,17 +1,16 @@
 //! Lists the archives of a store, read from the archives themselves. There is no index that could be wrong.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::Repository;
 use super::descriptions::Cache;
 use super::labelled::{self, Memory, unite_hidden};
+pub use super::listing::{Foreign, Inventory, Newer, Unusable};
 pub use super::reading::{Marks, Reading};
 use super::recorded::Records;
 pub use super::repository::{ACCEPTED, DAMAGED, DIGEST, KEEP};
@@ -24,102 +23,6 @@ use crate::snapshot::{Brief, Contents, Held, Seal, Snapshot};
 use crate::store::{Entry, ReadStore, StoreError};
 use crate::streams::{Place, Stream};
 
-/// The archives of a store, and the files that look like archives but are not.
-#[derive(Debug, Clone, Default)]
-pub struct Inventory {
-    /// The archives, newest first, equal times by name.
-    pub snapshots: Vec<Snapshot>,
-    /// Files with the ending of an archive that cannot be read as one. Nothing ever removes them.
-    pub foreign: Vec<Foreign>,
-    /// Encrypted archives with a label that cannot be right, and why.
-    pub doubts: Vec<(ArchiveName, String)>,
-}
-
-/// A file that is not proven to be a heirloom archive or one of a known tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
-    /// Its name, as the store has it.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Why it is not an archive.
-    pub why: String,
-    /// What that means.
-    pub state: Unusable,
-}
-
-/// Why a file of a store cannot be used as an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unusable {
-    /// It is not an archive.
-    Foreign,
-    /// It seems to be a damaged archive rather than something else: its name carries a time, and there is evidence. Or
-    /// this host knows an archive of that name.
-    Damaged,
-    /// The system failed to read it, which says nothing about what it is.
-    Unread,
-    /// It is encrypted, and no key at hand opens it.
-    KeyMissing,
-    /// A newer release of heirloom wrote it.
-    Newer(Newer),
-}
-
-impl Foreign {
-    /// Returns whether it seems to be a damaged archive.
-    pub fn is_damaged(&self) -> bool {
-        self.state == Unusable::Damaged
-    }
-
-    /// Returns whether the system failed to read it.
-    pub fn is_unread(&self) -> bool {
-        self.state == Unusable::Unread
-    }
-
-    /// Returns whether it is encrypted and no key at hand opens it.
-    pub fn lacks_key(&self) -> bool {
-        self.state == Unusable::KeyMissing
-    }
-
-    /// Returns whose it is, if a newer release of heirloom wrote it.
-    pub fn newer(&self) -> Option<&Newer> {
-        match &self.state {
-            Unusable::Newer(newer) => Some(newer),
-            _ => None,
-        }
-    }
-}
-
-/// What is known of an archive that a newer release wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newer {
-    /// Its set: out of its description, else out of its name.
-    pub set: Name,
-    /// Its host label; `None` if it cannot be read, so it may be any.
-    pub host: Option<HostLabel>,
-}
-
-impl Inventory {
-    /// Returns the sets that have an archive in a newer format under one of these host labels, or under one that is not
-    /// known.
-    pub fn sets_of_newer_formats(&self, of_host: impl Fn(&HostLabel) -> bool) -> BTreeSet<Name> {
-        let newer = self.foreign.iter().filter_map(Foreign::newer);
-        newer.filter(|newer| newer.host.as_ref().is_none_or(&of_host)).map(|newer| newer.set.clone()).collect()
-    }
-
-    /// Returns an archive that the system failed to read and that may be as new as `than`, and no newer than `until`.
-    ///
-    /// Every choice of the newest archive must check this: an older one in its place would be the wrong state. A time
-    /// in a name is in UTC or, for old tools, in an unknown zone.
-    pub fn unread_as_new_as(&self, than: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Option<&Foreign> {
-        let (zones, unread) = (TimeDelta::days(1), self.foreign.iter().filter(|foreign| foreign.is_unread()));
-        let stated = |foreign: &Foreign| time_in_name(&foreign.name).map(|time| time.and_utc());
-        let matters = |time: DateTime<Utc>| {
-            than.is_none_or(|than| time > than - zones) && until.is_none_or(|until| time < until + zones)
-        };
-        unread.into_iter().find(|foreign| stated(foreign).is_none_or(matters))
-    }
-}
-
 /// How many descriptions of a remote store are read in parallel: each takes a round trip or two.
 const SIDE_BY_SIDE: usize = 16;
 /// The same for local files, which are limited by the processors, and the minimum number of files per thread.
@@ -130,6 +33,14 @@ const WORTH_A_THREAD: usize = 100;
 ///
 /// An error of the store fails the listing: an incomplete listing must never look like a store with few archives.
 pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+    let read = || read(repository, reading, progress);
+    match repository.listing() {
+        Some(listing) => listing.get(read),
+        None => read(),
+    }
+}
+
+fn read(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
     let store = repository.store();
     let entries = store.list()?;
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
@@ -382,37 +293,4 @@ fn set_of(contents: &Contents) -> Name {
 /// Returns the name of a database, which is that of its set if both come from one file name.
 fn renamed(held: &Held, contents: &Contents, set: &Name) -> Name {
     if contents.databases.len() == 1 && held.name == contents.set { set.clone() } else { held.name.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_archive_that_cannot_be_read_stands_in_the_way_of_an_older_one() {
-        let foreign = |name: &str, state| Foreign { name: name.into(), bytes: 1, why: "why".into(), state };
-        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let found = |foreign: Vec<Foreign>, than, until| {
-            Inventory { foreign, ..Inventory::default() }
-                .unread_as_new_as(than, until)
-                .map(|unread| unread.name.clone())
-        };
-        let march = "app_20260301T000000Z.tar.gz";
-        let (february, april) = (Some(at("2026-02-10T00:00:00Z")), Some(at("2026-04-01T00:00:00Z")));
-
-        assert_eq!(found(vec![foreign(march, Unusable::Unread)], february, None).as_deref(), Some(march));
-        assert_eq!(found(vec![foreign(march, Unusable::Unread)], None, None).as_deref(), Some(march));
-        assert_eq!(
-            found(vec![foreign("mine.tar.gz", Unusable::Unread)], april, None).as_deref(),
-            Some("mine.tar.gz"),
-            "its time is not known"
-        );
-        assert_eq!(found(vec![foreign(march, Unusable::Unread)], april, None), None, "it is older");
-        assert_eq!(
-            found(vec![foreign(march, Unusable::Unread)], february, Some(at("2026-02-20T00:00:00Z"))),
-            None,
-            "it is newer than was asked for"
-        );
-        assert_eq!(found(vec![foreign(march, Unusable::Damaged)], february, None), None, "it was read, and is none");
-    }
 }

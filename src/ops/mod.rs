@@ -15,6 +15,7 @@ pub mod key_check;
 pub mod labelled;
 pub mod latest;
 pub mod lease;
+mod listing;
 mod open_archive;
 pub mod pack;
 pub mod pending;
@@ -42,4 +43,5 @@ pub mod verify;
 pub mod verify_digest;
 pub mod verify_part;
 
+pub use listing::Listing;
 pub use repository::{Committer, LockedStore, Repository, Taken};

@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 pub use committer::{Committer, Taken};
 pub use locked_store::{ACCEPTED, DAMAGED, DIGEST, KEEP, LockedStore};
 
+use super::listing::Listing;
 use crate::metadata::Kind;
 use crate::names::{ArchiveName, HostLabel};
 use crate::platform;
@@ -32,12 +33,14 @@ pub struct Repository {
     workspace: Workspace,
     /// The URL of a remote store.
     url: Option<StoreUrl>,
+    /// The listing, if it is made once.
+    listing: Option<Listing>,
 }
 
 impl Repository {
     /// Puts a store and a workspace together.
     pub fn new(store: Arc<dyn Store>, workspace: Workspace) -> Self {
-        Self { store, workspace, url: None }
+        Self { store, workspace, url: None, listing: None }
     }
 
     /// Puts the store of a URL and a workspace together.
@@ -55,6 +58,17 @@ impl Repository {
     #[must_use]
     pub fn with_scratch(self, folder: Option<PathBuf>) -> Self {
         Self { workspace: self.workspace.with_scratch(folder), ..self }
+    }
+
+    /// Lists the store once for all that share a listing: none of them may change the store.
+    #[must_use]
+    pub fn with_listing(self, listing: Listing) -> Self {
+        Self { listing: Some(listing), ..self }
+    }
+
+    /// Returns the listing that is made once, if it is.
+    pub(super) fn listing(&self) -> Option<&Listing> {
+        self.listing.as_ref()
     }
 
     /// Returns the store, for reading.

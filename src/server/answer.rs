@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::child::Done;
-use super::lean::Text;
+use super::printed::Text;
 
 /// Why a request is refused: the error object of the command line, and the status that fits.
 #[derive(Debug, Clone)]

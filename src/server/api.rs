@@ -16,11 +16,12 @@ use super::answer::{Refusal, printed, text};
 use super::child::PROMETHEUS;
 use super::documents::NOW;
 use super::jobs::{Job, Order};
-use super::lean::Archive;
 use super::plan::digest;
 use super::request::{Admin, Asked, Viewer, archive, read, set_name};
 use super::{App, download};
 use crate::config::Role;
+use crate::serving::Wanted;
+use crate::shelf::Part;
 
 /// How many archives a page has.
 const PAGE: usize = 100;
@@ -78,15 +79,12 @@ pub(super) async fn backups(State(app): Shared, Viewer(who): Viewer, Asked(page)
     if let Some(set) = &set {
         words.extend(["--set", set.as_str()]);
     }
-    let done = app.document(&words, &who.text, NOW).await?;
-    let all = done.printed.archives().ok_or_else(|| Refusal::internal("the list cannot be read"))?;
-    let start =
-        page.before.as_ref().map_or(Some(0), |before| Some(all.iter().position(|one| one.archive == *before)? + 1));
-    let start = start.unwrap_or(all.len());
-    let end = all.len().min(start.saturating_add(limit));
-    let next = (start < end && end < all.len()).then(|| all[end - 1].archive.clone());
-    let shown: Vec<&Archive> = all[start..end].iter().collect();
-    let mut document = done.printed.with(&shown).unwrap_or_default();
+    let part = Part { before: page.before, limit, ..Part::default() };
+    let [(mut document, shelf)] = app.each(&[Wanted::part(&words, part)], &who.text, NOW).await?;
+    let mut next = shelf.older;
+    if shelf.is_lost {
+        (document["archives"], next) = (json!([]), None);
+    }
     document["next"] = next.into();
     Ok(Json(document).into_response())
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::lean::Text;
+use super::printed::Text;
 use crate::platform::child::Group;
 use crate::platform::supervise::{Start, Supervised};
 

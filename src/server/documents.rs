@@ -1,5 +1,5 @@
-//! Documents that are read for requests: each is a child process, so they are shared, few at a time, and waited for
-//! only a limited time.
+//! Documents that are read for requests, by child processes: they are shared, few at a time, and waited for only a
+//! limited time. All that a view is made of comes from one child, which reads configuration and archives once.
 //!
 //! Whoever asks for a document while one is being read waits for it and shares the next one. It was begun after all of
 //! them had asked, so sharing makes nothing older. A view of the page may also be made of a document that was begun at
@@ -19,6 +19,8 @@ use super::App;
 use super::answer::Refusal;
 use super::child::{Done, LOOKING};
 use crate::names::ArchiveName;
+use crate::serving::{DOCUMENTS, Got, Wanted};
+use crate::shelf::Shelf;
 
 /// How many documents are read at the same time.
 const READERS: usize = 2;
@@ -101,6 +103,28 @@ impl App {
     pub(super) async fn document(self: &Arc<Self>, words: &[&str], who: &str, age: Duration) -> Outcome {
         let done = self.output(words, who, age).await?;
         if done.is_document { Ok(done) } else { Err(Refusal::of(done.code, done.error.clone())) }
+    }
+
+    /// Returns several documents, which one child prints as [`crate::serving::Documents`].
+    pub(super) async fn documents(self: &Arc<Self>, wanted: &[Wanted], who: &str, age: Duration) -> Outcome {
+        let wanted = serde_json::to_string(wanted).map_err(|error| Refusal::internal(&error.to_string()))?;
+        self.document(&[DOCUMENTS, &wanted], who, age).await
+    }
+
+    /// Returns the same, read. Fails if one of them cannot be had.
+    pub(super) async fn each<const N: usize>(
+        self: &Arc<Self>,
+        wanted: &[Wanted; N],
+        who: &str,
+        age: Duration,
+    ) -> Result<[(Value, Shelf); N], Refusal> {
+        let done = self.documents(wanted, who, age).await?;
+        let document = |got: Got| match got.document {
+            Some(document) => Ok((document, got.shelf.unwrap_or_default())),
+            None => Err(Refusal::of(got.code, got.error)),
+        };
+        let all: Result<Vec<_>, _> = done.printed.documents().unwrap_or_default().into_iter().map(document).collect();
+        all?.try_into().map_err(|_| Refusal::internal("the documents cannot be read"))
     }
 
     /// Returns what a command prints, a document or not.

@@ -241,7 +241,7 @@ fn with_cause(mut done: Done) -> Done {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lean::Text;
+    use super::super::printed::Text;
     use super::*;
 
     fn order(changes: bool, planned_at: Option<u64>) -> Order {

@@ -22,18 +22,22 @@ use super::child::Done;
 use super::documents::{NOW, RECENT};
 use super::form::Form;
 use super::jobs::Order;
-use super::pages::{self, Page, Shelf, WayIn};
+use super::pages::{self, Page, WayIn};
 use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
 use super::{App, download};
 use crate::config::Role;
 use crate::names::ArchiveName;
+use crate::serving::Wanted;
+use crate::shelf::{Part, Shelf};
 
 /// The exit code for a store that is not there.
 const NO_STORE: u8 = 16;
 /// How many entries the view of the log has.
 const MOST: usize = 500;
+/// How many backups a view of the list has.
+const SHOWN: usize = 100;
 
 type Shared = State<Arc<App>>;
 type View = Result<Response, Trouble>;
@@ -218,28 +222,30 @@ async fn leave(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: B
     ([(header::SET_COOKIE, cookie)], visitor.to("/sign-in")).into_response()
 }
 
+/// What the overview is made of. The checks come last: they take longest if databases are large.
+pub(super) fn of_overview() -> [Wanted; 5] {
+    [
+        Wanted::whole(&["status"]),
+        Wanted::whole(&["schedule"]),
+        Wanted::lean(&["list"], &["archive", "set", "created_at", "bytes", "damaged"]),
+        Wanted::lean(&["rotate", "--dry-run"], &["archive"]),
+        Wanted::whole(&["health"]),
+    ]
+}
+
 pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
-    let (status, health, schedule, list, rotation) = tokio::join!(
-        visitor.look(&app, &["status"]),
-        visitor.look(&app, &["health"]),
-        visitor.look(&app, &["schedule"]),
-        visitor.look(&app, &["list"]),
-        visitor.look(&app, &["rotate", "--dry-run"]),
-    );
     // What cannot be read is shown as not known, and `health` says why.
-    let known = |document: Result<Arc<Done>, Trouble>| match document {
-        Err(trouble) if trouble.refusal.is_overload() => Err(trouble),
-        document => Ok(document.ok()),
+    let read = match app.documents(&of_overview(), &visitor.who.text, RECENT).await {
+        Err(refusal) if refusal.is_overload() => return Err(visitor.trouble(refusal)),
+        read => read.ok(),
     };
-    let (status, health, schedule) = (known(status)?, known(health)?, known(schedule)?);
-    let (list, rotation) = (known(list)?, known(rotation)?);
     let base = visitor.base.clone();
     let made = app.views.make(move || {
-        let value = |done: Option<Arc<Done>>| done.and_then(|done| done.document()).unwrap_or(Value::Null);
-        let list = list.and_then(|done| done.printed.lean(&["archive", "set", "created_at", "bytes", "damaged"]));
-        let rotation = rotation.and_then(|done| done.printed.lean(&["archive"]));
-        let (status, health, schedule) = (value(status), value(health), value(schedule));
-        pages::overview(&visitor.page(None), &status, &health, &schedule, &list.unwrap_or_default(), rotation.as_ref())
+        let mut documents = read.and_then(|done| done.printed.documents()).unwrap_or_default().into_iter();
+        let mut next = || documents.next().and_then(|got| got.document).unwrap_or(Value::Null);
+        let (status, schedule, list, rotation, health) = (next(), next(), next(), next(), next());
+        let rotation = Some(&rotation).filter(|rotation| !rotation.is_null());
+        pages::overview(&visitor.page(None), &status, &health, &schedule, &list, rotation)
     });
     Ok(Html(made.await.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }
@@ -252,25 +258,17 @@ struct Filter {
 }
 
 async fn backups(State(app): Shared, visitor: Visitor, Asked(filter): Asked<Filter>) -> View {
-    let done = match visitor.look(&app, &["list"]).await {
-        Ok(done) => done,
+    let part = Part { set: filter.set, kind: filter.kind, before: filter.before, limit: SHOWN };
+    match app.each(&[Wanted::part(&["list"], part)], &visitor.who.text, RECENT).await {
+        Ok([(list, shelf)]) => Ok(Html(pages::backups(&visitor.page(None), &list, &shelf)).into_response()),
         // Before the first backup there is no store, and this is where it is made.
-        Err(Trouble { refusal, .. }) if refusal.error["code"] == NO_STORE => {
+        Err(refusal) if refusal.error["code"] == NO_STORE => {
             let page = visitor.page(refusal.error["message"].as_str());
             let text = pages::backups(&page, &Value::Null, &Shelf::default());
-            return Ok((refusal.status, Html(text)).into_response());
+            Ok((refusal.status, Html(text)).into_response())
         }
-        Err(trouble) => return Err(trouble),
-    };
-    let base = visitor.base.clone();
-    let made = app.views.make(move || {
-        let all = done.printed.archives()?;
-        let (set, kind, before) = (filter.set.as_deref(), filter.kind.as_deref(), filter.before.as_deref());
-        let (shelf, shown) = Shelf::choose(&all, set, kind, before);
-        Some(pages::backups(&visitor.page(None), &done.printed.with(&shown)?, &shelf))
-    });
-    let made = made.await.and_then(|made| made.ok_or_else(|| Refusal::internal("the list cannot be read")));
-    Ok(Html(made.map_err(|refusal| Trouble { base, refusal })?).into_response())
+        Err(refusal) => Err(visitor.trouble(refusal)),
+    }
 }
 
 async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
@@ -288,15 +286,14 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
     let name = visitor.archive(&name)?;
-    let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    let list = visitor.look(&app, &["list"]).await?;
-    let before = list.printed.archives().and_then(|all| {
-        let mut of_set = all.into_iter().filter(|one| one.set.as_deref() == show["set"].as_str());
-        of_set.find(|one| show["archive"] == one.archive.as_str())?;
-        of_set.next().map(|one| one.archive)
-    });
+    let both = [Wanted::whole(&["show", name.as_str()]), Wanted::lean(&["list"], &["archive", "set"])];
+    let read = app.each(&both, &visitor.who.text, RECENT).await;
+    let [(show, _), (list, _)] = read.map_err(|refusal| visitor.trouble(refusal))?;
+    let mut of_set = list["archives"].as_array().into_iter().flatten().filter(|one| one["set"] == show["set"]);
+    let this = of_set.find(|one| one["archive"] == show["archive"]);
+    let before = this.and_then(|_| of_set.next()?["archive"].as_str());
     let before = match before {
-        Some(before) => visitor.document(&app, &["show", &before]).await.ok(),
+        Some(before) => visitor.document(&app, &["show", before]).await.ok(),
         None => None,
     };
     Ok(Html(pages::backup(&visitor.page(None), &show, before.as_ref())).into_response())

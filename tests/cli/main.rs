@@ -99,6 +99,8 @@ mod serve_browser;
 #[cfg(feature = "server")]
 mod serve_code;
 #[cfg(feature = "server")]
+mod serve_documents;
+#[cfg(feature = "server")]
 mod serve_hostile;
 #[cfg(feature = "server")]
 mod serve_matrix;

@@ -134,7 +134,7 @@ fn store_that_hangs(world: &mut World) -> TcpListener {
     listener
 }
 
-fn refuse(mut stream: TcpStream) {
+pub fn refuse(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
@@ -196,6 +196,30 @@ fn a_few_documents_are_read_at_a_time_and_others_hear_when_to_come_again() {
         server.ask("GET", "/livez", None, "").is(200);
         drop(listener);
         slow.into_iter().for_each(|one| assert_eq!(one.join().unwrap().json()["error"]["code"], 16));
+    });
+}
+
+/// The configuration and the archives are read once for a view.
+#[test]
+fn a_view_is_made_by_one_process() {
+    let mut world = world("");
+    let listener = store_that_hangs(&mut world);
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, HOST, ADMIN);
+    thread::scope(|scope| {
+        let view = scope.spawn(|| browser.get("/"));
+        // Whatever reads the store waits for it.
+        let held: Vec<TcpStream> = listener.incoming().take(1).map(Result::unwrap).collect();
+        let mut seen: BTreeSet<u32> = children(&server).into_iter().collect();
+        assert_eq!(seen.len(), 1);
+        held.into_iter().for_each(refuse);
+        thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(refuse));
+        while !view.is_finished() {
+            seen.extend(children(&server));
+        }
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        let page = view.join().unwrap().is(200).text();
+        assert!(page.contains("The list of backups is not known.") && page.contains("403 Forbidden"), "{page}");
     });
 }
 

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::layout::{Page, View, document, encoded};
 use super::read::{archives, flag, instant, is_listed, items, number, raw, shown, text, texts};
-use super::shelf::Shelf;
 use super::words::{Mark, size, when_of};
 use crate::names::printable;
+use crate::shelf::Shelf;
 use crate::text;
 
 /// Renders a part of the list of backups: `list` has only the backups of it.
@@ -44,9 +44,9 @@ fn turn(page: &Page, shelf: &Shelf) -> Markup {
         format!("{}/backups?{}", page.base, fields.collect::<Vec<_>>().join("&"))
     };
     html! {
-        @if shelf.newer.is_some() || shelf.older.is_some() {
+        @if shelf.first > 0 || shelf.older.is_some() {
             nav.actions aria-label="Pages" {
-                @if let Some(before) = &shelf.newer { a rel="prev" href=(link(before.as_deref())) { "Newer backups" } }
+                @if shelf.first > 0 { a rel="prev" href=(link(shelf.newer.as_deref())) { "Newer backups" } }
                 @if let Some(before) = &shelf.older { a rel="next" href=(link(Some(before))) { "Older backups" } }
             }
         }

@@ -19,7 +19,6 @@ mod log;
 mod overview;
 mod read;
 mod restore;
-mod shelf;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -33,7 +32,6 @@ pub use layout::Page;
 pub use log::log;
 pub use overview::overview;
 pub use restore::{restore_choice, restore_plan};
-pub use shelf::Shelf;
 
 /// The style of every view: `{base}/assets/style.css`.
 pub const STYLE: &str = include_str!("style.css");

@@ -242,7 +242,7 @@ fn last_backup(page: &Page, last: &Value) -> Markup {
                 }
                 ", " (size(last, "bytes"))
                 @if last.get("in_store").and_then(Value::as_bool) == Some(false) {
-                    " " (Mark::Bad.named("no longer in the store"))
+                    " " (Mark::Bad.named("no longer in the store, or damaged"))
                 }
             }
             None => (Mark::Warning.named("none yet")),

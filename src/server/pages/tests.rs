@@ -11,11 +11,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use self::html::{Tag, tags};
-use super::super::lean::Text;
+use super::super::site::of_overview;
 use super::{
-    Page, Shelf, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
+    Page, WayIn, backup, backups, confirm_delete, confirm_rotate, confirm_undo, error, job, log, overview,
     restore_choice, restore_plan, sign_in,
 };
+use crate::shelf::{Part, Shelf};
 
 /// A name that runs a script wherever it is not escaped, and leaves an attribute or a tag if quotes are not.
 const HOSTILE: &str = "\"'></title></script><b>&lt;<img src=x onerror=alert(1)>";
@@ -42,10 +43,10 @@ fn viewer() -> Page<'static> {
 
 /// The first page of a list.
 fn of_list(page: &Page, list: &Value, set: Option<&str>, kind: Option<&str>) -> String {
-    let text = Text::read(list.to_string().as_bytes());
-    let Some(all) = text.archives() else { return backups(page, list, &Shelf::default()) };
-    let (shelf, shown) = Shelf::choose(&all, set, kind, None);
-    backups(page, &text.with(&shown).unwrap(), &shelf)
+    let part = Part { set: set.map(Into::into), kind: kind.map(Into::into), before: None, limit: 100 };
+    let mut list = list.clone();
+    let shelf = Shelf::cut(&mut list, &part);
+    backups(page, &list, &shelf)
 }
 
 /// Documents with every field that a view reads; `word` stands in every free text.
@@ -336,6 +337,24 @@ fn every_view_has_landmarks_a_heading_and_one_current_link() {
     }
     let view = overview(&admin(), &Value::Null, &Value::Null, &Value::Null, &Value::Null, None);
     assert!(view.contains("<a href=\"/x/\" aria-current=\"page\">Overview</a>"));
+}
+
+#[test]
+fn the_overview_reads_no_field_of_archives_that_it_does_not_ask_for() {
+    let World { status, health, schedule, mut list, mut rotation, .. } = World::with("app");
+    let render = |list: &Value, rotation: &Value| overview(&admin(), &status, &health, &schedule, list, Some(rotation));
+    let whole = render(&list, &rotation);
+    for wanted in of_overview() {
+        let Some(fields) = wanted.fields else { continue };
+        let document = if wanted.words[0] == "list" { &mut list } else { &mut rotation };
+        for archives in ["archives", "keep", "remove"] {
+            for archive in document.get_mut(archives).and_then(Value::as_array_mut).into_iter().flatten() {
+                archive.as_object_mut().unwrap().retain(|name, _| fields.contains(name));
+            }
+        }
+    }
+    assert_eq!(list["archives"][0].as_object().unwrap().len(), 5);
+    assert_eq!(render(&list, &rotation), whole);
 }
 
 #[test]
