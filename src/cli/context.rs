@@ -194,8 +194,10 @@ impl Context {
         })
     }
 
-    /// Lists each store once from now on, for several commands. None of them may change a store.
-    pub(super) fn list_stores_once(&mut self) {
+    /// From now on lists each store once, for several commands, and waits for a remote store that does not answer only
+    /// as long as somebody does who looks at a page. None of the commands may change a store.
+    pub(super) fn serve_a_view(&mut self) {
+        self.stores.serve_a_view();
         self.listings = Some(RefCell::default());
     }
 

@@ -42,7 +42,7 @@ pub(super) fn print(words: &[OsString]) -> Option<u8> {
         Ok(context) => context,
         Err(error) => return Some(exit::report(&error, typed, &mut Ui::new(&cli.global))),
     };
-    context.list_stores_once();
+    context.serve_a_view();
     // After a signal the rest is interrupted, and what was made before is printed.
     let documents = commands.iter().map(|(cli, typed, wanted)| {
         let mut got = one(&cli.command, typed, &mut context);

@@ -31,6 +31,8 @@ const WORKSPACES: &str = "workspaces";
 
 /// How long a request for a lease is tried.
 const LEASE_REQUEST: Duration = Duration::from_secs(10);
+/// How long a request is tried for somebody who looks at a page.
+const VIEW_REQUEST: Duration = Duration::from_secs(5);
 
 /// What opening a store depends on.
 pub(super) struct Scene<'a> {
@@ -54,6 +56,8 @@ pub struct Stores {
     written: RefCell<Vec<Written>>,
     /// The remote stores that were opened, for all parts of the run.
     opened: RefCell<Vec<(StoreUrl, Repository)>>,
+    /// Whether somebody waits for a view of the page: a request is tried for a short time.
+    is_view: Cell<bool>,
     /// The requests to remote stores that were repeated.
     repeated: Arc<Mutex<Vec<String>>>,
 }
@@ -96,8 +100,14 @@ impl Stores {
             warned: Cell::new(false),
             written: RefCell::default(),
             opened: RefCell::default(),
+            is_view: Cell::new(false),
             repeated: Arc::default(),
         }
+    }
+
+    /// Tries requests to remote stores for a short time from now on.
+    pub(super) fn serve_a_view(&self) {
+        self.is_view.set(true);
     }
 
     /// Accepts the store at the path as new, or as another known store there.
@@ -210,16 +220,18 @@ impl Stores {
     fn surroundings(&self, url: &StoreUrl, scene: &Scene<'_>) -> Remote {
         let dotenv = scene.configuration.dotenv.clone();
         let repeated = self.repeated.clone();
+        let remote = Remote::new(move |name| {
+            let set = variable(name).and_then(|value| value.into_string().ok());
+            set.or_else(|| dotenv.get(name).map(|(value, _)| value.to_owned()))
+        });
         Remote {
             upload_limit: limit(url, scene.settings),
+            request: if self.is_view.get() { VIEW_REQUEST } else { remote.request },
             memory: self.state.clone(),
             repeated: Arc::new(move |line| {
                 repeated.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
             }),
-            ..Remote::new(move |name| {
-                let set = variable(name).and_then(|value| value.into_string().ok());
-                set.or_else(|| dotenv.get(name).map(|(value, _)| value.to_owned()))
-            })
+            ..remote
         }
     }
 
