@@ -291,6 +291,7 @@ pub(super) fn advice(advice: &Advice, typed: &Invocation) -> String {
         Advice::MountStore => {
             format!("mount it, or name the right folder with `--dir`; the first {} creates a new store", backup())
         }
+        Advice::ReachStore => "check the network, the address in its URL and its credentials".into(),
         Advice::MakeRoom => {
             format!(
                 "make room: {}, {}, or another \

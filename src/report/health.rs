@@ -239,6 +239,8 @@ pub enum Advice {
     FirstBackup,
     /// The store does not exist.
     MountStore,
+    /// The remote store does not answer as one.
+    ReachStore,
     /// The disk of the store is nearly full.
     MakeRoom,
     /// Archives of other hosts are checked there.

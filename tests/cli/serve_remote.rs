@@ -105,6 +105,7 @@ fn a_store_that_is_away_is_said_and_nothing_is_made_in_its_place() {
     let browser = Browser::enter(server, "localhost", ADMIN);
     let page = browser.get("/").is(200).text();
     assert!(page.contains("cannot reach the store") && !page.contains("No problems found"), "{page}");
+    assert!(page.contains("check the network") && !page.contains("mount it"), "{page}");
     browser.get("/backups").is(503);
     assert_eq!(behind.world.files("."), files, "nothing was made here");
 

@@ -24,6 +24,7 @@ use crate::ops::stale::Stale;
 use crate::report::health::Advice;
 use crate::retention::Shrink;
 use crate::snapshot::{Brief, Snapshot};
+use crate::store_url::StoreUrl;
 use crate::streams::{OwnHost, PathId, Place, Stream};
 use crate::workspace::copies::CopyRecord;
 use crate::workspace::verified::VerifiedStore;
@@ -201,7 +202,9 @@ pub fn judge(facts: &Facts) -> Report {
             checks.extend(sealed::judge(store, facts));
         }
         Err(why) => {
-            checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(Advice::MountStore))
+            let is_remote = StoreUrl::parse(&facts.location).is_some();
+            let advice = if is_remote { Advice::ReachStore } else { Advice::MountStore };
+            checks.push(Check::new("store", &Subject::Store, State::Critical, why.clone()).advise(advice))
         }
     }
     Report { at: facts.now, store: facts.location.clone(), checks }
