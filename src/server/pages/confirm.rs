@@ -11,14 +11,13 @@ use super::words::{size, time, when_of};
 use crate::names::printable;
 use crate::text;
 
-/// Renders the question before a backup is deleted. The form posts `plan`, the digest. `refused` is why the last
-/// attempt changed nothing.
-pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: Option<&str>) -> String {
+/// Renders the question before a backup is deleted. The form posts `plan`, the digest.
+pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: bool) -> String {
     let name = raw(show, "archive");
     let of_set = raw(show, "set");
     let content = html! {
         h1 { "Delete this backup?" }
-        @if let Some(why) = refused { p.alert role="alert" { "Nothing was deleted: " (printable(why)) } }
+        @if refused { (changed_since("deleted")) }
         (summary(page, show))
         (pair(
             &html! {
