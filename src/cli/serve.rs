@@ -38,6 +38,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// the commands of the same names. Nobody gets in without a token of the configuration (`heirloom serve token`): the
 /// page asks for it once, scripts send it with each request (`Authorization: Bearer TOKEN`).
 ///
+/// A restore, an undo, a rotation and a deletion are planned first; only the plan that was shown is carried out, and it
+/// is refused if something changed since. `GET /api/v1/openapi.json` describes the API.
+///
 /// If no token is configured, `serve` prints a one-time code at a terminal, or the path of a file with it. Within 10
 /// minutes, the code signs one administrator in on the page; scripts cannot use it. This works only on an address that
 /// this machine alone can reach, or on a Unix socket.

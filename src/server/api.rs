@@ -15,11 +15,12 @@ use super::access::Who;
 use super::answer::{Refusal, printed, text};
 use super::child::PROMETHEUS;
 use super::documents::NOW;
-use super::jobs::{Job, Order};
-use super::plan::digest;
+use super::jobs::{Job, Order, Task};
+use super::plan::Act;
 use super::request::{Admin, Asked, Viewer, archive, read, set_name};
 use super::{App, download};
 use crate::config::Role;
+use crate::names::Name;
 use crate::serving::Wanted;
 use crate::shelf::Part;
 
@@ -27,6 +28,9 @@ use crate::shelf::Part;
 const PAGE: usize = 100;
 /// The longest that a request waits for its job.
 const LONGEST_WAIT: u64 = 600;
+/// How long the answer to a confirmation waits for the second plan, so that who confirmed something else usually hears
+/// of it at once. Shorter than what proxies wait for an answer.
+const PLANNING: Duration = Duration::from_secs(10);
 
 type Answer = Result<Response, Refusal>;
 type Shared = State<Arc<App>>;
@@ -126,7 +130,7 @@ pub(super) async fn create(State(app): Shared, Admin(who): Admin, Asked(wait): A
     if if_changed {
         words.push("--if-changed".into());
     }
-    order(&app, Order { command: "backup", words, changes: true, planned_at: None, who: who.text }, &wait).await
+    order(&app, Order { command: "backup", words, task: Task::Change, who: who.text }, &wait).await
 }
 
 pub(super) async fn backup(State(app): Shared, Viewer(who): Viewer, Path(name): Path<String>) -> Answer {
@@ -151,7 +155,7 @@ pub(super) async fn verify(
     Asked(wait): Asked<Wait>,
 ) -> Answer {
     let words = vec!["verify".to_owned(), archive(&name)?.to_string()];
-    order(&app, Order { command: "verify", words, changes: false, planned_at: None, who: who.text }, &wait).await
+    order(&app, Order { command: "verify", words, task: Task::Look, who: who.text }, &wait).await
 }
 
 pub(super) async fn pin(State(app): Shared, Admin(who): Admin, Path(name): Path<String>) -> Answer {
@@ -182,24 +186,18 @@ pub(super) async fn restore(
     body: Bytes,
 ) -> Answer {
     let steps: Steps = read(&body)?;
-    let mut words = vec!["restore".to_owned(), archive(&name)?.to_string()];
-    for database in &steps.databases {
-        words.extend(["--only".into(), set_name(database)?.to_string()]);
-    }
-    two_steps(&app, "restore", words, &steps, who, &wait).await
+    let databases = steps.databases.iter().map(|database| set_name(database)).collect::<Result<Vec<Name>, _>>()?;
+    two_steps(&app, Act::Restore(archive(&name)?, databases), &steps, who, &wait).await
 }
 
 pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
     let steps: Steps = read(&body)?;
-    let mut words = vec!["restore".to_owned(), "--undo".to_owned()];
-    if let Some(set) = &steps.set {
-        words.extend(["--set".into(), set_name(set)?.to_string()]);
-    }
-    two_steps(&app, "undo", words, &steps, who, &wait).await
+    let set = steps.set.as_deref().map(set_name).transpose()?;
+    two_steps(&app, Act::Undo(set), &steps, who, &wait).await
 }
 
 pub(super) async fn rotate(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
-    two_steps(&app, "rotate", vec!["rotate".to_owned()], &read(&body)?, who, &wait).await
+    two_steps(&app, Act::Rotate, &read(&body)?, who, &wait).await
 }
 
 pub(super) async fn delete(
@@ -209,46 +207,22 @@ pub(super) async fn delete(
     Asked(wait): Asked<Wait>,
     body: Bytes,
 ) -> Answer {
-    let words = vec!["delete".to_owned(), archive(&name)?.to_string()];
-    two_steps(&app, "delete", words, &read(&body)?, who, &wait).await
+    two_steps(&app, Act::Delete(archive(&name)?), &read(&body)?, who, &wait).await
 }
 
-/// Plans, or carries out what was planned. Between the second look at the plan and the act the command itself checks
-/// everything again under its locks; a restore keeps what it replaces.
-async fn two_steps(
-    app: &Arc<App>,
-    command: &'static str,
-    words: Vec<String>,
-    steps: &Steps,
-    who: Who,
-    wait: &Wait,
-) -> Answer {
+/// Plans, or carries out what was planned: a job each.
+async fn two_steps(app: &Arc<App>, act: Act, steps: &Steps, who: Who, wait: &Wait) -> Answer {
     let patience = wait.patience()?;
-    let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
-    loop {
-        let planned_at = app.jobs.ended();
-        let (plan, done) = app.plan(&planned, &who.text).await?;
-        let now = digest(&plan);
-        let answer = json!({ "plan": now, "document": plan, "warnings": done.warnings });
-        return match (&steps.plan, steps.dry_run) {
-            (_, true) => Ok(Json(answer).into_response()),
-            (Some(shown), false) if *shown == now => {
-                let words = [&words[..], &["--force".to_owned()]].concat();
-                let order =
-                    Order { command, words, changes: true, planned_at: Some(planned_at), who: who.text.clone() };
-                match app.start(order) {
-                    // The job of somebody else ended meanwhile.
-                    Err(_) if app.jobs.ended() != planned_at => continue,
-                    started => waited(&started?, patience).await,
-                }
-            }
-            (Some(_), false) => Err(Refusal::conflict("what would happen has changed since it was planned", answer)),
-            (None, false) => Err(Refusal {
-                more: answer,
-                ..Refusal::usage("send the `plan` of this answer back to carry it out, or \"dry_run\": true to see it")
-            }),
-        };
+    if steps.dry_run {
+        return waited(&app.plan(act, &who.text).await?, patience).await;
     }
+    let Some(shown) = &steps.plan else {
+        let message = "send \"dry_run\": true to make a plan, and then its digest as `plan` to carry it out";
+        return Err(Refusal::usage(message));
+    };
+    let job = app.start(Order::confirmed(act, shown.clone(), who.text))?;
+    tokio::join!(job.decided(PLANNING), job.wait(patience));
+    Ok(described(&job, job.status()))
 }
 
 /// Starts a job, and waits for it if that is wanted.

@@ -4,11 +4,9 @@
 //! Whoever asks for a document while one is being read waits for it and shares the next one. It was begun after all of
 //! them had asked, so sharing makes nothing older. A view of the page may also be made of a document that was begun at
 //! most [`RECENT`] ago, as if it had been loaded that much earlier; but never of one that was begun before the last
-//! change made here ended: what somebody did is seen by the next request. A plan that somebody decides on is read
-//! alone.
+//! change made here ended: what somebody did is seen by the next request.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +22,6 @@ use crate::shelf::Shelf;
 
 /// How many documents are read at the same time.
 const READERS: usize = 2;
-/// How many plans are made at the same time.
-const PLANS: usize = 2;
 /// How long a document may take.
 const LONGEST: Duration = Duration::from_secs(120);
 /// How long a request waits until fewer are read.
@@ -41,7 +37,6 @@ pub(super) struct Documents {
     /// When the last change that was made here ended.
     changed: Mutex<Instant>,
     turns: Arc<Semaphore>,
-    plans: Arc<Semaphore>,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Read>>>;
@@ -52,25 +47,10 @@ struct Read {
     outcome: Outcome,
 }
 
-/// Set when the request that holds it ends.
-#[derive(Default)]
-struct Gone(Arc<AtomicBool>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-fn is_late(begun: Instant) -> bool {
-    begun.elapsed() > LONGEST
-}
-
 impl Default for Documents {
     fn default() -> Self {
         let (recent, changed) = (Mutex::default(), Mutex::new(Instant::now()));
-        let turns = |count| Arc::new(Semaphore::new(count));
-        Self { recent, changed, turns: turns(READERS), plans: turns(PLANS) }
+        Self { recent, changed, turns: Arc::new(Semaphore::new(READERS)) }
     }
 }
 
@@ -142,43 +122,25 @@ impl App {
         let (app, who) = (Arc::clone(self), who.to_owned());
         // On a task of its own: others wait for it, even if this client goes away.
         let task = tokio::spawn(async move {
-            let (begun, outcome) = app.alone(words, who, &app.documents.turns, is_late).await;
+            let (begun, outcome) = app.alone(words, who).await;
             *read = Some(Read { begun, outcome: outcome.clone() });
             outcome
         });
         task.await.map_err(|_| Refusal::stopping())?
     }
 
-    /// Plans: read for this request alone, after it came. A plan of a restore unpacks the archive, which takes minutes
-    /// if it is large: it has turns of its own, and ends with the request if the client goes away.
-    pub(super) async fn plan(self: &Arc<Self>, words: &[&str], who: &str) -> Result<(Value, Arc<Done>), Refusal> {
-        let words = words.iter().map(|&word| word.to_owned()).collect();
-        let gone = Gone::default();
-        let is_gone = Arc::clone(&gone.0);
-        let stops = move |_: Instant| is_gone.load(Ordering::SeqCst);
-        let done = self.alone(words, who.to_owned(), &self.documents.plans, stops).await.1?;
-        let plan = done.document().ok_or_else(|| Refusal::of(done.code, done.error.clone()))?;
-        Ok((plan, done))
-    }
-
     /// Pins an archive, or takes its pin away.
     pub(super) async fn mark(self: &Arc<Self>, command: &str, name: &ArchiveName, who: &str) -> Outcome {
         let words = vec![command.to_owned(), name.to_string()];
-        let done = self.alone(words, who.to_owned(), &self.documents.turns, is_late).await.1;
+        let done = self.alone(words, who.to_owned()).await.1;
         self.documents.forget();
         let done = done?;
         if done.is_document { Ok(done) } else { Err(Refusal::of(done.code, done.error.clone())) }
     }
 
-    /// Runs a command, in its turn, until `stops`. Returns when it was begun, too.
-    async fn alone(
-        self: &Arc<Self>,
-        words: Vec<String>,
-        who: String,
-        turns: &Arc<Semaphore>,
-        stops: impl Fn(Instant) -> bool + Send + 'static,
-    ) -> (Instant, Outcome) {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned()).await;
+    /// Runs a command, in its turn. Returns when it was begun, too.
+    async fn alone(self: &Arc<Self>, words: Vec<String>, who: String) -> (Instant, Outcome) {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.documents.turns).acquire_owned()).await;
         let begun = Instant::now();
         let turn = match turn {
             Ok(Ok(turn)) => turn,
@@ -189,7 +151,7 @@ impl App {
         let run = move || {
             // Held by the child, which a client that goes away does not end.
             let _turn = turn;
-            app.program.run(&words, &who, LOOKING, || stops(begun), |_| {})
+            app.program.run(&words, &who, LOOKING, || begun.elapsed() > LONGEST, |_| {})
         };
         let outcome = match tokio::task::spawn_blocking(run).await {
             Ok(Ok(done)) => Ok(Arc::new(done)),

@@ -1,7 +1,11 @@
 //! Jobs: operations that take long. One that changes something runs at a time.
+//!
+//! What was planned and confirmed is planned again by the job that carries it out. No other job changes anything from
+//! the second plan to the end of the act, and the command checks everything again under its locks, for what others do
+//! outside of this server.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,22 +13,34 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::App;
 use super::answer::Refusal;
-use super::child::{Done, WORKING};
+use super::child::{Done, LOOKING, WORKING};
+use super::plan::{Act, digest};
 
-/// How many jobs that ended are remembered.
+/// How many jobs are remembered.
 const REMEMBERED: usize = 100;
+/// How many plans are remembered.
+const PLANS_REMEMBERED: usize = 20;
+/// How much the remembered jobs, or plans, may have printed together, in bytes.
+const PRINTED: usize = 4 << 20;
+/// How many plans are made at the same time.
+const PLANS: usize = 2;
+/// How long a plan waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The exit code of what is no longer what was shown.
+const STALE: u8 = 11;
+/// The exit code of what was ended by SIGTERM.
+const CANCELLED: u8 = 143;
 
 /// All jobs, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Jobs {
     all: Mutex<VecDeque<Arc<Job>>>,
     is_ending: AtomicBool,
-    /// How many jobs that change something have ended.
-    ended: AtomicU64,
+    plans: Arc<Semaphore>,
 }
 
 /// What a job is.
@@ -34,12 +50,43 @@ pub(super) struct Order {
     pub(super) command: &'static str,
     /// Its command line.
     pub(super) words: Vec<String>,
-    /// Whether it changes something.
-    pub(super) changes: bool,
-    /// [`Jobs::ended`] before it was planned, if it was.
-    pub(super) planned_at: Option<u64>,
+    pub(super) task: Task,
     /// Who ordered it.
     pub(super) who: String,
+}
+
+impl Order {
+    /// Plans an act and changes nothing.
+    pub(super) fn plan(act: Act, who: String) -> Self {
+        Self { command: act.command(), words: act.words(), task: Task::Plan(act), who }
+    }
+
+    /// Plans an act again, and carries it out if the plan still has the digest `shown`.
+    pub(super) fn confirmed(act: Act, shown: String, who: String) -> Self {
+        Self { command: act.command(), words: act.words(), task: Task::Confirmed(act, shown), who }
+    }
+}
+
+/// What becomes of the command line.
+#[derive(Debug, Clone)]
+pub(super) enum Task {
+    /// It changes nothing.
+    Look,
+    Change,
+    /// A dry run.
+    Plan(Act),
+    /// A dry run, and if its plan has this digest, the act.
+    Confirmed(Act, String),
+}
+
+impl Task {
+    fn changes(&self) -> bool {
+        matches!(self, Self::Change | Self::Confirmed(..))
+    }
+
+    fn is_plan(&self) -> bool {
+        matches!(self, Self::Plan(_))
+    }
 }
 
 /// A job.
@@ -50,13 +97,23 @@ pub(super) struct Job {
     started: DateTime<Utc>,
     is_cancelled: AtomicBool,
     progress: Mutex<Value>,
-    result: watch::Sender<Option<Arc<Ended>>>,
+    phase: watch::Sender<Phase>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Planning,
+    Acting,
+    Ended(Arc<Ended>),
 }
 
 /// How a job ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) done: Done,
+    /// The digest of the document, if that is a plan: of a dry run, or of one that was not carried out because it is
+    /// not the one that was shown.
+    pub(super) plan: Option<String>,
     at: DateTime<Utc>,
 }
 
@@ -70,12 +127,16 @@ impl Jobs {
         locked(&self.all).iter().find(|job| job.id == id).cloned()
     }
 
-    /// Returns how many jobs that change something have ended. A plan holds until the next one has.
-    pub(super) fn ended(&self) -> u64 {
-        self.ended.load(Ordering::SeqCst)
+    /// Returns the job that made this plan, if it is remembered.
+    pub(super) fn planned(&self, act: &Act, digest: &str) -> Option<Arc<Job>> {
+        let made_it = |job: &&Arc<Job>| {
+            matches!(&job.order.task, Task::Plan(of) if of == act)
+                && job.done().is_some_and(|ended| ended.plan.as_deref() == Some(digest))
+        };
+        locked(&self.all).iter().rev().find(made_it).cloned()
     }
 
-    /// Registers a job, unless another one that changes something runs, or ended after this one was planned.
+    /// Registers a job, unless another one that changes something runs.
     fn register(&self, order: Order) -> Result<Arc<Job>, Refusal> {
         let id = crate::platform::random_bytes().map_err(|cause| Refusal::internal(&cause.to_string()))?;
         let id: String = id[..16].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -84,49 +145,41 @@ impl Jobs {
         if self.is_ending.load(Ordering::SeqCst) {
             return Err(Refusal::stopping());
         }
-        if let Some(running) = all.iter().find(|job| order.changes && job.order.changes && job.done().is_none()) {
+        if let Some(running) = all.iter().find(|job| job.order.task.changes() && job.done().is_none())
+            && order.task.changes()
+        {
             let message = format!("a job is running: {} (by {})", running.order.command, running.order.who);
             return Err(Refusal::conflict(&message, json!({ "job": running.id })));
         }
-        if order.planned_at.is_some_and(|planned_at| planned_at != self.ended()) {
-            return Err(Refusal::conflict("what would happen has changed since it was planned", Value::Null));
-        }
-        while all.len() >= REMEMBERED {
-            let Some(oldest) = all.iter().position(|job| job.done().is_some()) else { break };
-            all.remove(oldest);
-        }
+        make_room(&mut all, order.task.is_plan());
+        let is_planned = matches!(order.task, Task::Plan(_) | Task::Confirmed(..));
         let job = Arc::new(Job {
             id,
             order,
             started: Utc::now(),
             is_cancelled: AtomicBool::new(false),
-            progress: Mutex::new(Value::Null),
-            result: watch::Sender::new(None),
+            progress: Mutex::new(if is_planned { json!({ "stage": "plan" }) } else { Value::Null }),
+            phase: watch::Sender::new(if is_planned { Phase::Planning } else { Phase::Acting }),
         });
         all.push_back(Arc::clone(&job));
         Ok(job)
     }
 
-    /// Records how a job ended. It counts before it is seen to have ended, so that no plan of before is carried out
-    /// after.
-    fn finish(&self, job: &Job, done: Done) {
-        if job.order.changes {
-            self.ended.fetch_add(1, Ordering::SeqCst);
-        }
-        job.result.send_replace(Some(Arc::new(Ended { done, at: Utc::now() })));
-    }
-
-    /// Returns whether a restore runs.
+    /// Returns whether a restore writes.
     pub(super) fn is_restoring(&self) -> bool {
-        let restores = |job: &Arc<Job>| matches!(job.order.command, "restore" | "undo") && job.done().is_none();
+        let restores = |job: &Arc<Job>| {
+            matches!(job.order.command, "restore" | "undo") && matches!(*job.phase.borrow(), Phase::Acting)
+        };
         locked(&self.all).iter().any(restores)
     }
 
-    /// Takes no more jobs. Lets those that run end; after `patience` they are cancelled, and end as by Ctrl-C.
+    /// Takes no more jobs. Lets those that run end; after `patience` they are cancelled, and end as by Ctrl-C. Plans are
+    /// cancelled at once: nobody can see them any more.
     pub(super) fn end(&self, patience: Duration) {
         self.is_ending.store(true, Ordering::SeqCst);
         let begun = Instant::now();
         let running = || locked(&self.all).iter().filter(|job| job.done().is_none()).cloned().collect::<Vec<_>>();
+        running().iter().filter(|job| job.order.task.is_plan()).for_each(|job| job.cancel());
         while !running().is_empty() {
             if begun.elapsed() >= patience {
                 running().iter().for_each(|job| job.cancel());
@@ -136,40 +189,105 @@ impl Jobs {
     }
 }
 
+/// Forgets the oldest plans that ended, or the oldest other jobs, so that there is room for one more.
+fn make_room(all: &mut VecDeque<Arc<Job>>, for_plan: bool) {
+    let most = if for_plan { PLANS_REMEMBERED } else { REMEMBERED };
+    loop {
+        let ended = |job: &Arc<Job>| job.done().filter(|_| job.order.task.is_plan() == for_plan);
+        let printed: Vec<usize> = all.iter().filter_map(ended).map(|ended| ended.done.printed.bytes()).collect();
+        if printed.len() < most && printed.iter().sum::<usize>() <= PRINTED {
+            return;
+        }
+        let Some(oldest) = all.iter().position(|job| ended(job).is_some()) else { return };
+        all.remove(oldest);
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { all: Mutex::default(), is_ending: AtomicBool::new(false), plans: Arc::new(Semaphore::new(PLANS)) }
+    }
+}
+
 impl App {
     /// Starts a job.
     pub(super) fn start(self: &Arc<Self>, order: Order) -> Result<Arc<Job>, Refusal> {
+        self.start_in(None, order)
+    }
+
+    /// Starts a job that plans, in its turn. A plan of a restore unpacks the archive, which takes minutes if it is
+    /// large.
+    pub(super) async fn plan(self: &Arc<Self>, act: Act, who: &str) -> Result<Arc<Job>, Refusal> {
+        let turn = Arc::clone(&self.jobs.plans).acquire_owned();
+        match tokio::time::timeout(PATIENCE, turn).await {
+            Ok(Ok(turn)) => self.start_in(Some(turn), Order::plan(act, who.to_owned())),
+            Ok(Err(_)) => Err(Refusal::stopping()),
+            Err(_) => Err(Refusal::busy("too much is being planned already")),
+        }
+    }
+
+    fn start_in(self: &Arc<Self>, turn: Option<OwnedSemaphorePermit>, order: Order) -> Result<Arc<Job>, Refusal> {
         let job = self.jobs.register(order)?;
         let (app, of_thread) = (Arc::clone(self), Arc::clone(&job));
         let run = move || {
-            let report = {
-                let job = Arc::clone(&of_thread);
-                move |progress| *locked(&job.progress) = progress
-            };
-            let is_cancelled = || of_thread.is_cancelled.load(Ordering::SeqCst);
-            let done = app.program.run(&of_thread.order.words, &of_thread.order.who, WORKING, is_cancelled, report);
-            let done = done.unwrap_or_else(|cause| Done {
-                code: 1,
-                error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),
-                ..Done::default()
-            });
-            if of_thread.order.changes {
+            let _turn = turn;
+            let (done, plan) = app.carry_out(&of_thread);
+            if of_thread.order.task.changes() {
                 // Before anybody learns that it ended.
                 app.documents.forget();
             }
-            let done = if is_cancelled() { done } else { with_cause(done) };
-            app.jobs.finish(&of_thread, done);
+            of_thread.finish(done, plan);
         };
         match thread::Builder::new().name("job".into()).spawn(run) {
             Ok(_) => Ok(job),
             Err(cause) => {
                 let error = Refusal::internal(&format!("cannot start a thread: {cause}"));
-                let done = Done { code: 1, error: Some(error.error.clone()), ..Done::default() };
-                self.jobs.finish(&job, done);
+                job.finish(Done { code: 1, error: Some(error.error.clone()), ..Done::default() }, None);
                 Err(error)
             }
         }
     }
+
+    /// Does what was ordered. Returns the digest of the document, too, if that is a plan.
+    fn carry_out(&self, job: &Arc<Job>) -> (Done, Option<String>) {
+        match &job.order.task {
+            Task::Look | Task::Change => (self.run(job, None, WORKING), None),
+            Task::Plan(_) => planned(self.run(job, Some("--dry-run"), LOOKING)),
+            Task::Confirmed(_, shown) => match planned(self.run(job, Some("--dry-run"), WORKING)) {
+                (done, None) => (done, None),
+                // Nothing was done yet, and nothing is.
+                (_, Some(_)) if job.is_cancelled() => (Done { code: CANCELLED, ..Done::default() }, None),
+                (_, Some(plan)) if plan == *shown => {
+                    job.act();
+                    (self.run(job, Some("--force"), WORKING), None)
+                }
+                (done, plan) => {
+                    let refusal = Refusal::conflict("what would happen has changed since it was planned", Value::Null);
+                    (Done { code: STALE, error: Some(refusal.error), is_document: false, ..done }, plan)
+                }
+            },
+        }
+    }
+
+    fn run(&self, job: &Arc<Job>, more: Option<&str>, nice: i32) -> Done {
+        let words: Vec<String> = job.order.words.iter().cloned().chain(more.map(str::to_owned)).collect();
+        let report = {
+            let job = Arc::clone(job);
+            move |progress| *locked(&job.progress) = progress
+        };
+        let done = self.program.run(&words, &job.order.who, nice, || job.is_cancelled(), report);
+        done.unwrap_or_else(|cause| Done {
+            code: 1,
+            error: Some(Refusal::internal(&format!("cannot start a process: {cause}")).error),
+            ..Done::default()
+        })
+    }
+}
+
+/// Returns the digest of a plan with it. What cannot be read is no plan.
+fn planned(done: Done) -> (Done, Option<String>) {
+    let plan = done.document().filter(|_| done.is_document).map(digest);
+    (Done { is_document: plan.is_some(), ..done }, plan)
 }
 
 impl Job {
@@ -178,16 +296,52 @@ impl Job {
         self.is_cancelled.store(true, Ordering::SeqCst);
     }
 
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::SeqCst)
+    }
+
+    /// From now on it changes something.
+    fn act(&self) {
+        *locked(&self.progress) = Value::Null;
+        self.phase.send_replace(Phase::Acting);
+    }
+
+    fn finish(&self, done: Done, plan: Option<String>) {
+        let (done, plan) = if self.is_cancelled() { (done, None) } else { (with_cause(done), plan) };
+        self.phase.send_replace(Phase::Ended(Arc::new(Ended { done, plan, at: Utc::now() })));
+    }
+
     /// Returns what it did, if it has ended.
     pub(super) fn done(&self) -> Option<Arc<Ended>> {
-        self.result.borrow().clone()
+        match &*self.phase.borrow() {
+            Phase::Ended(ended) => Some(Arc::clone(ended)),
+            _ => None,
+        }
+    }
+
+    /// Returns what it plans, and whether it does no more than that.
+    pub(super) fn planned(&self) -> Option<(&Act, bool)> {
+        match &self.order.task {
+            Task::Plan(act) => Some((act, true)),
+            Task::Confirmed(act, _) => Some((act, false)),
+            Task::Look | Task::Change => None,
+        }
     }
 
     /// Waits until it has ended, for at most this long.
     pub(super) async fn wait(&self, patience: Duration) -> Option<Arc<Ended>> {
-        let mut result = self.result.subscribe();
-        let ended = tokio::time::timeout(patience, result.wait_for(Option::is_some)).await;
-        ended.ok()?.ok()?.clone()
+        self.wait_for(patience, |phase| matches!(phase, Phase::Ended(_))).await;
+        self.done()
+    }
+
+    /// Waits until it has compared its plan, for at most this long.
+    pub(super) async fn decided(&self, patience: Duration) {
+        self.wait_for(patience, |phase| !matches!(phase, Phase::Planning)).await;
+    }
+
+    async fn wait_for(&self, patience: Duration, wanted: impl FnMut(&Phase) -> bool) {
+        let mut phase = self.phase.subscribe();
+        let _ = tokio::time::timeout(patience, phase.wait_for(wanted)).await;
     }
 
     /// Returns the status of the answer of somebody who waited for it.
@@ -205,7 +359,7 @@ impl Job {
         let done = self.done();
         let state = match done.as_deref() {
             None => "running",
-            Some(_) if self.is_cancelled.load(Ordering::SeqCst) => "cancelled",
+            Some(_) if self.is_cancelled() => "cancelled",
             Some(Ended { done, .. }) if done.is_document && matches!(done.code, 0 | 3) => "done",
             Some(_) => "failed",
         };
@@ -216,6 +370,7 @@ impl Job {
             "id": self.id,
             "command": self.order.command,
             "by": self.order.who,
+            "dry_run": self.order.task.is_plan(),
             "state": state,
             "started": time(self.started),
             "ended": ended.map(|ended| time(ended.at)),
@@ -224,6 +379,7 @@ impl Job {
             "done": of_progress("done"),
             "total": of_progress("total"),
             "code": ended.map(|ended| ended.done.code),
+            "plan": ended.map(|ended| ended.plan.clone()),
             "document": ended.map(|ended| ended.done.document()),
             "error": ended.map(|ended| ended.done.error.clone()),
             "warnings": ended.map_or_else(Vec::new, |ended| ended.done.warnings.clone()),
@@ -244,31 +400,72 @@ mod tests {
     use super::super::printed::Text;
     use super::*;
 
-    fn order(changes: bool, planned_at: Option<u64>) -> Order {
-        Order { command: "delete", words: Vec::new(), changes, planned_at, who: "ops".into() }
+    fn order(task: Task) -> Order {
+        Order { command: "verify", words: Vec::new(), task, who: "ops".into() }
+    }
+
+    fn plan() -> Order {
+        Order::plan(Act::Undo(None), "ops".into())
     }
 
     #[test]
-    fn a_plan_holds_until_a_job_that_changes_something_has_ended() {
+    fn one_job_that_changes_something_runs_from_its_second_plan_to_its_end() {
         let jobs = Jobs::default();
-        let planned_at = jobs.ended();
-        let look = jobs.register(order(false, None)).unwrap();
-        jobs.finish(&look, Done::default());
-        let first = jobs.register(order(true, Some(planned_at))).unwrap();
-        let second = jobs.register(order(true, Some(planned_at))).unwrap_err();
-        assert_eq!((second.status, &second.more["job"]), (StatusCode::CONFLICT, &Value::from(first.id.clone())));
-        jobs.finish(&first, Done::default());
-        let second = jobs.register(order(true, Some(planned_at))).unwrap_err();
-        assert_eq!((second.status, &second.more), (StatusCode::CONFLICT, &Value::Null));
-        jobs.register(order(true, Some(jobs.ended()))).unwrap();
+        let confirmed = || Order::confirmed(Act::Undo(None), "d".into(), "ops".into());
+        jobs.register(plan()).unwrap();
+        let first = jobs.register(confirmed()).unwrap();
+        assert!(!jobs.is_restoring(), "it plans");
+        for other in [confirmed(), order(Task::Change)] {
+            let refused = jobs.register(other).unwrap_err();
+            assert_eq!((refused.status, &refused.more["job"]), (StatusCode::CONFLICT, &Value::from(first.id.clone())));
+        }
+        first.act();
+        assert!(jobs.is_restoring());
+        jobs.register(plan()).unwrap();
+        jobs.register(order(Task::Look)).unwrap();
+        jobs.register(confirmed()).unwrap_err();
+        first.finish(Done::default(), None);
+        assert!(!jobs.is_restoring());
+        jobs.register(confirmed()).unwrap();
+    }
+
+    #[test]
+    fn plans_take_no_place_of_other_jobs_and_what_they_printed_is_limited() {
+        let jobs = Jobs::default();
+        let ended = |order, bytes: usize| {
+            let job = jobs.register(order).unwrap();
+            let printed = Text::read(&vec![b' '; bytes][..]);
+            job.finish(Done { printed, ..Done::default() }, Some("d".into()));
+            job.id.clone()
+        };
+        let kept = |ids: &[String]| ids.iter().filter(|id| jobs.get(id).is_some()).count();
+        let running = jobs.register(plan()).unwrap();
+        let other = ended(order(Task::Look), 1);
+        let mut plans: Vec<String> = (0..PLANS_REMEMBERED * 2).map(|_| ended(plan(), 1)).collect();
+        assert_eq!(kept(&plans), PLANS_REMEMBERED);
+        plans.extend((0..5).map(|_| ended(plan(), PRINTED / 2 - 9)));
+        // Two, and what the last one printed after there was room.
+        assert_eq!((kept(&plans), kept(&plans[plans.len() - 3..])), (3, 3));
+        assert_eq!(jobs.planned(&Act::Undo(None), "d").map(|job| job.id.clone()), plans.pop());
+        assert!(jobs.planned(&Act::Rotate, "d").is_none() && jobs.planned(&Act::Undo(None), "e").is_none());
+        assert_eq!(kept(&[running.id.clone(), other]), 2);
+    }
+
+    #[test]
+    fn a_plan_that_was_cancelled_is_none() {
+        let jobs = Jobs::default();
+        let job = jobs.register(plan()).unwrap();
+        job.cancel();
+        job.finish(Done { is_document: true, printed: Text::read(&b"{}"[..]), ..Done::default() }, Some("d".into()));
+        assert_eq!((&job.document()["state"], &job.document()["plan"]), (&"cancelled".into(), &Value::Null));
     }
 
     #[test]
     fn a_job_that_was_killed_says_so_even_after_it_has_printed_its_result() {
         let jobs = Jobs::default();
         for printed in [Text::default(), Text::read(&b"{}"[..])] {
-            let job = jobs.register(order(true, None)).unwrap();
-            jobs.finish(&job, with_cause(Done { code: 137, printed, ..Done::default() }));
+            let job = jobs.register(order(Task::Change)).unwrap();
+            job.finish(Done { code: 137, printed, ..Done::default() }, None);
             let shown = job.document();
             assert_eq!((&shown["state"], &shown["code"]), (&"failed".into(), &137.into()));
             assert_eq!(shown["error"]["message"], "the command was killed by signal 9");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::access::Who;
 use super::answer::{Refusal, printed};
 use super::documents::NOW;
-use super::jobs::Order;
+use super::jobs::{Order, Task};
 use super::request::{Admin, Viewer, archive, read};
 use super::{App, download};
 
@@ -83,7 +83,7 @@ async fn fetch(
 }
 
 async fn job(app: &Arc<App>, command: &'static str, words: Vec<String>, who: Who) -> Answer {
-    let job = app.start(Order { command, words, changes: true, planned_at: None, who: who.text })?;
+    let job = app.start(Order { command, words, task: Task::Change, who: who.text })?;
     let Some(ended) = job.wait(PATIENCE).await else {
         return Ok((StatusCode::ACCEPTED, Json(job.document())).into_response());
     };

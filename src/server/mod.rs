@@ -9,6 +9,7 @@ mod answer;
 mod api;
 mod child;
 mod code;
+mod confirm;
 mod documents;
 mod download;
 mod form;

@@ -16,7 +16,7 @@ use super::api::{
     retention, rotate, sets, status, undo, unpin, verify,
 };
 use super::listen::ARRIVAL;
-use super::{App, legacy, reload, site};
+use super::{App, confirm, legacy, reload, site};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
@@ -42,6 +42,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi));
     let mut own = Router::new()
         .merge(site::router())
+        .merge(confirm::router())
         .nest("/api/v1", api)
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))

@@ -1,7 +1,6 @@
 //! The page: views for people, and the forms on them.
 //!
-//! A view is made of the documents of the command line. What a form changes is done as the API does it; what destroys
-//! something is confirmed first, and refused if the world changed since.
+//! A view is made of the documents of the command line. What a form changes is done as the API does it.
 
 use std::sync::Arc;
 
@@ -21,9 +20,8 @@ use super::answer::Refusal;
 use super::child::Done;
 use super::documents::{NOW, RECENT};
 use super::form::Form;
-use super::jobs::Order;
+use super::jobs::{Job, Order, Task};
 use super::pages::{self, Page, WayIn};
-use super::plan::digest;
 use super::request::{Asked, archive, set_name};
 use super::session::Session;
 use super::{App, download};
@@ -39,8 +37,8 @@ const MOST: usize = 500;
 /// How many backups a view of the list has.
 const SHOWN: usize = 100;
 
-type Shared = State<Arc<App>>;
-type View = Result<Response, Trouble>;
+pub(super) type Shared = State<Arc<App>>;
+pub(super) type View = Result<Response, Trouble>;
 
 /// A refusal as a page.
 pub(super) struct Trouble {
@@ -60,11 +58,9 @@ impl IntoResponse for Trouble {
 /// Somebody who has signed in.
 pub(super) struct Visitor {
     session: Session,
-    who: Who,
+    pub(super) who: Who,
     base: String,
     may_download: bool,
-    /// [`super::jobs::Jobs::ended`] when the request came: before anything was planned for it.
-    came_at: u64,
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
@@ -80,12 +76,12 @@ impl FromRequestParts<Arc<App>> for Visitor {
         };
         let who = app.who(&session.name, parts);
         let may_download = app.settings.download && session.role == Role::Admin;
-        Ok(Self { session, who, base: app.sessions.base.clone(), may_download, came_at: app.jobs.ended() })
+        Ok(Self { session, who, base: app.sessions.base.clone(), may_download })
     }
 }
 
 impl Visitor {
-    fn page<'a>(&'a self, notice: Option<&'a str>) -> Page<'a> {
+    pub(super) fn page<'a>(&'a self, notice: Option<&'a str>) -> Page<'a> {
         Page {
             base: &self.base,
             who: &self.session.name,
@@ -97,7 +93,7 @@ impl Visitor {
         }
     }
 
-    fn trouble(&self, refusal: Refusal) -> Trouble {
+    pub(super) fn trouble(&self, refusal: Refusal) -> Trouble {
         Trouble { base: self.base.clone(), refusal }
     }
 
@@ -106,16 +102,22 @@ impl Visitor {
     }
 
     /// Accepts a form: sent by an administrator, from a page of ours, with the token of the session.
-    fn form(&self, app: &App, headers: &HeaderMap, body: &Bytes) -> Result<Form, Trouble> {
+    pub(super) fn form(&self, app: &App, headers: &HeaderMap, body: &Bytes) -> Result<Form, Trouble> {
         let form = Form::read(body);
         let refused = |why: &str| Err(self.trouble(Refusal::forbidden(why)));
         if !app.sessions.is_from_us(headers) || form.get("form_token") != Some(&self.session.form_token) {
             return refused("this form does not come from a page of this session: go back, reload it and try again");
         }
-        if self.session.role < Role::Admin {
-            return refused("this token may only look");
-        }
+        self.admin()?;
         Ok(form)
+    }
+
+    /// Refuses whoever may only look.
+    pub(super) fn admin(&self) -> Result<(), Trouble> {
+        match self.session.role {
+            Role::Admin => Ok(()),
+            Role::Viewer => Err(self.trouble(Refusal::forbidden("this token may only look"))),
+        }
     }
 
     /// Returns a document to look at, as text.
@@ -124,29 +126,24 @@ impl Visitor {
     }
 
     /// Returns a document to look at.
-    async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
+    pub(super) async fn document(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
         Ok(self.look(app, words).await?.document().unwrap_or(Value::Null))
     }
 
-    /// Returns a plan to decide on. It is never shared, and never older than the request.
-    async fn plan(&self, app: &Arc<App>, words: &[&str]) -> Result<Value, Trouble> {
-        let planned = app.plan(words, &self.who.text).await;
-        planned.map(|(plan, _)| plan).map_err(|refusal| self.trouble(refusal))
-    }
-
     /// Starts a job and shows it.
-    fn start(&self, app: &Arc<App>, command: &'static str, words: Vec<String>, changes: bool) -> View {
-        // What these do was shown and confirmed.
-        let is_planned = matches!(command, "delete" | "restore" | "rotate" | "undo");
-        let planned_at = is_planned.then_some(self.came_at);
-        let order = Order { command, words, changes, planned_at, who: self.who.text.clone() };
+    fn start(&self, app: &Arc<App>, command: &'static str, words: Vec<String>, task: Task) -> View {
+        let order = Order { command, words, task, who: self.who.text.clone() };
         match app.start(order) {
-            Ok(job) => Ok(self.to(&format!("/jobs/{}", job.id))),
+            Ok(job) => Ok(self.to_job(&job)),
             Err(refusal) => Err(self.trouble(refusal)),
         }
     }
 
-    fn archive(&self, name: &str) -> Result<ArchiveName, Trouble> {
+    pub(super) fn to_job(&self, job: &Job) -> Response {
+        self.to(&format!("/jobs/{}", job.id))
+    }
+
+    pub(super) fn archive(&self, name: &str) -> Result<ArchiveName, Trouble> {
         archive(name).map_err(|refusal| self.trouble(refusal))
     }
 }
@@ -162,12 +159,6 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/backups/{name}/verify", post(verify))
         .route("/backups/{name}/pin", post(pin))
         .route("/backups/{name}/unpin", post(unpin))
-        .route("/backups/{name}/delete", get(ask_delete).post(delete))
-        .route("/backups/{name}/restore", get(choose).post(restore))
-        .route("/backups/{name}/restore/plan", post(plan_restore))
-        .route("/rotate", get(ask_rotate).post(rotate))
-        .route("/undo", get(ask_undo).post(undo))
-        .route("/jobs/{id}", get(job))
         .route("/jobs/{id}/cancel", post(cancel))
         .route("/log", get(log))
         // Browsers ask for it at every first visit.
@@ -281,7 +272,7 @@ async fn create(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
     if let Some(note) = form.get("note").filter(|note| !note.is_empty()) {
         words.push(format!("--note={note}"));
     }
-    visitor.start(&app, "backup", words, true)
+    visitor.start(&app, "backup", words, Task::Change)
 }
 
 async fn backup(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
@@ -322,7 +313,7 @@ async fn verify(
     body: Bytes,
 ) -> View {
     visitor.form(&app, &headers, &body)?;
-    visitor.start(&app, "verify", vec!["verify".to_owned(), visitor.archive(&name)?.to_string()], false)
+    visitor.start(&app, "verify", vec!["verify".to_owned(), visitor.archive(&name)?.to_string()], Task::Look)
 }
 
 async fn pin(State(app): Shared, visitor: Visitor, Path(name): Path<String>, headers: HeaderMap, body: Bytes) -> View {
@@ -346,138 +337,11 @@ async fn mark(app: &Arc<App>, visitor: &Visitor, command: &str, name: &str, head
     Ok(visitor.to(&format!("/backups/{}", download::percent(name.as_str()))))
 }
 
-async fn ask_delete(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
-    let name = visitor.archive(&name)?;
-    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
-    let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), None)).into_response())
-}
-
-async fn delete(
-    State(app): Shared,
-    visitor: Visitor,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> View {
-    let form = visitor.form(&app, &headers, &body)?;
-    let name = visitor.archive(&name)?;
-    let plan = visitor.plan(&app, &["delete", name.as_str(), "--dry-run"]).await?;
-    if form.get("plan") != Some(&digest(&plan)) {
-        let show = visitor.document(&app, &["show", name.as_str()]).await?;
-        let why = Some("what would be deleted has changed since");
-        return Ok(Html(pages::confirm_delete(&visitor.page(None), &show, &digest(&plan), why)).into_response());
-    }
-    visitor.start(&app, "delete", vec!["delete".into(), name.to_string(), "--force".into()], true)
-}
-
-async fn choose(State(app): Shared, visitor: Visitor, Path(name): Path<String>) -> View {
-    let name = visitor.archive(&name)?;
-    let show = visitor.document(&app, &["show", name.as_str()]).await?;
-    Ok(Html(pages::restore_choice(&visitor.page(None), &show)).into_response())
-}
-
-/// A restore that a form describes: its plan, with the set, and the command line.
-struct Restoring {
-    name: ArchiveName,
-    databases: Vec<String>,
-    plan: Value,
-    words: Vec<String>,
-}
-
-impl Restoring {
-    async fn of(app: &Arc<App>, visitor: &Visitor, name: &str, form: &Form) -> Result<Self, Trouble> {
-        let name = visitor.archive(name)?;
-        let databases = form.all("databases");
-        if databases.is_empty() {
-            return Err(visitor.trouble(Refusal::usage("no database was chosen: go back and choose one")));
-        }
-        let mut words = vec!["restore".to_owned(), name.to_string()];
-        for database in &databases {
-            let database = set_name(database).map_err(|refusal| visitor.trouble(refusal))?;
-            words.extend(["--only".to_owned(), database.to_string()]);
-        }
-        let planned: Vec<&str> = words.iter().map(String::as_str).chain(["--dry-run"]).collect();
-        let mut plan = visitor.plan(app, &planned).await?;
-        let show = visitor.document(app, &["show", name.as_str()]).await?;
-        plan["set"] = show["set"].clone();
-        Ok(Self { name, databases, plan, words })
-    }
-
-    fn view(&self, visitor: &Visitor, notice: Option<&str>, refused: bool) -> Response {
-        let (page, digest) = (visitor.page(notice), digest(&self.plan));
-        Html(pages::restore_plan(&page, self.name.as_str(), &self.databases, &self.plan, &digest, refused))
-            .into_response()
-    }
-}
-
-async fn plan_restore(
-    State(app): Shared,
-    visitor: Visitor,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> View {
-    let form = visitor.form(&app, &headers, &body)?;
-    Ok(Restoring::of(&app, &visitor, &name, &form).await?.view(&visitor, None, false))
-}
-
-async fn restore(
-    State(app): Shared,
-    visitor: Visitor,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> View {
-    let form = visitor.form(&app, &headers, &body)?;
-    let restoring = Restoring::of(&app, &visitor, &name, &form).await?;
-    if form.get("plan") != Some(&digest(&restoring.plan)) {
-        return Ok(restoring.view(&visitor, None, true));
-    }
-    if form.get("confirm").map(|typed| typed.trim()) != restoring.plan["set"].as_str() {
-        return Ok(restoring.view(&visitor, Some("Nothing was restored: that is not the name of the set."), false));
-    }
-    visitor.start(&app, "restore", [restoring.words, vec!["--force".to_owned()]].concat(), true)
-}
-
-async fn ask_rotate(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
-    Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
-}
-
-async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
-    let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.plan(&app, &["rotate", "--dry-run"]).await?;
-    if form.get("plan") != Some(&digest(&plan)) {
-        return Ok(Html(pages::confirm_rotate(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
-    }
-    visitor.start(&app, "rotate", vec!["rotate".into(), "--force".into()], true)
-}
-
-async fn ask_undo(State(app): Shared, visitor: Visitor) -> View {
-    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
-    Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), false)).into_response())
-}
-
-async fn undo(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
-    let form = visitor.form(&app, &headers, &body)?;
-    let plan = visitor.plan(&app, &["restore", "--undo", "--dry-run"]).await?;
-    if form.get("plan") != Some(&digest(&plan)) {
-        return Ok(Html(pages::confirm_undo(&visitor.page(None), &plan, &digest(&plan), true)).into_response());
-    }
-    visitor.start(&app, "undo", vec!["restore".into(), "--undo".into(), "--force".into()], true)
-}
-
-async fn job(State(app): Shared, visitor: Visitor, Path(id): Path<String>) -> View {
-    let job = app.jobs.get(&id).ok_or_else(|| visitor.trouble(Refusal::not_found()))?;
-    Ok(Html(pages::job(&visitor.page(None), &job.document())).into_response())
-}
-
 async fn cancel(State(app): Shared, visitor: Visitor, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> View {
     visitor.form(&app, &headers, &body)?;
     let job = app.jobs.get(&id).ok_or_else(|| visitor.trouble(Refusal::not_found()))?;
     job.cancel();
-    Ok(visitor.to(&format!("/jobs/{}", job.id)))
+    Ok(visitor.to_job(&job))
 }
 
 async fn log(State(app): Shared, visitor: Visitor) -> View {

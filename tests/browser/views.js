@@ -33,7 +33,12 @@ main(async (browser, { base, token, name, archive, pictures }) => {
         looked += 1;
         if (pictures) await page.screenshot({ path: path.join(pictures, `${name}-${view}-${width}-${scheme}.png`), fullPage: true });
       };
-      const go = async (view, place) => { await page.goto(`${base}${place}`); await look(view); };
+      const go = async (view, place) => {
+        await page.goto(`${base}${place}`);
+        // A plan that takes long is a job first.
+        await page.locator("h1:not(:has-text(\"running\"))").waitFor();
+        await look(view);
+      };
       const button = (text) => page.locator("main").getByRole("button", { name: text }).first();
 
       await go("sign-in", "sign-in");
@@ -51,7 +56,7 @@ main(async (browser, { base, token, name, archive, pictures }) => {
         execFileSync("sqlite3", ["app.db", "DELETE FROM notes WHERE id > 100"]);
         await go("restore", `backups/${archive}/restore`);
         await button("Show the plan").click();
-        await page.waitForURL(/\/restore\/plan$/);
+        await page.locator("h1").filter({ hasText: "Restore: the plan" }).waitFor();
         await look("plan");
         await page.locator("#confirm").fill("app");
         await button("Restore now").click();

@@ -51,6 +51,38 @@ main(async (browser, { base, token, hand, width, scheme }) => {
     await sound(page, page.url());
   };
 
+  // A plan that takes long is a job first.
+  const asked = async (title) => {
+    await page.locator("h1").filter({ hasText: title }).waitFor();
+    await sound(page, page.url());
+  };
+
+  // The process that plans a restore here stands still until the page shows its job. It may have ended before: again then.
+  const planSlowly = async (target, to) => {
+    const plans = (pid) => {
+      try {
+        const words = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return words[1] === "restore" && words.includes("--dry-run") && fs.readlinkSync(`/proc/${pid}/cwd`) === process.cwd();
+      } catch { return false; }
+    };
+    const send = (pid, signal) => { try { process.kill(pid, signal); } catch { /* it has ended */ } };
+    for (let watched = false; !watched;) {
+      let isThere = false;
+      const arrived = follow(target, to).finally(() => { isThere = true; });
+      let pid;
+      while (!pid && !isThere) {
+        pid = fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name)).find(plans);
+        if (pid) send(pid, "SIGSTOP");
+        await new Promise(setImmediate);
+      }
+      await arrived;
+      watched = pid && page.url().includes("/jobs/");
+      if (watched) await page.locator("h1").filter({ hasText: "Restore (plan): running" }).waitFor();
+      if (pid) send(pid, "SIGCONT");
+      if (!watched) await page.goBack();
+    }
+  };
+
   await page.goto(`${base}backups`);
   check(page.url() === `${base}sign-in`, `not signed in, at ${page.url()}`);
   await write(page.locator("#token"), "heirloom_guess");
@@ -104,7 +136,8 @@ main(async (browser, { base, token, hand, width, scheme }) => {
   try {
     await writes();
     await follow(link("Restore…"), /\/restore$/);
-    await follow(button("Show the plan"), /\/restore\/plan$/);
+    await planSlowly(button("Show the plan"), /\/(restore\/plan|jobs\/\w+)$/);
+    await asked("Restore: the plan");
     const plan = await main.textContent();
     check(/→ 100/.test(plan) && plan.includes(`process ${writer.pid}`), `the plan names the writer: ${plan}`);
     await write(page.locator("#confirm"), "another");
@@ -118,7 +151,8 @@ main(async (browser, { base, token, hand, width, scheme }) => {
     check(/Restart python3/.test(await main.textContent()), "the advice to restart what had it open");
     await writes();
 
-    await follow(link("Undo this restore…"), /\/undo$/);
+    await follow(link("Undo this restore…"), /\/(undo|jobs\/\w+)$/);
+    await asked("Undo the last restore?");
     await follow(button("Undo the restore"), /\/jobs\//);
     await done();
     check(facts("app.db") === lost, `undone: ${facts("app.db")}, before: ${lost}`);
@@ -130,7 +164,8 @@ main(async (browser, { base, token, hand, width, scheme }) => {
 
   await go("Backups", `${base}backups`);
   await follow(link(made), `${base}backups/${made}`);
-  await follow(link("Delete…"), /\/delete$/);
+  await follow(link("Delete…"), /\/(delete|jobs\/\w+)$/);
+  await asked("Delete this backup?");
   check(archives().includes(made), "nothing is deleted before it is confirmed");
   await follow(button("Delete this backup"), /\/jobs\//);
   await done();

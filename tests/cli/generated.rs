@@ -138,20 +138,19 @@ fn completions() -> BTreeMap<String, Vec<u8>> {
 #[track_caller]
 fn compare(folder: &str, rendered: BTreeMap<String, Vec<u8>>, by_hand: &[&str]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    // The pictures of the README are in a folder of their own.
+    let files = || {
+        let all = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> = all.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.retain(|name| !by_hand.contains(&name.as_str()));
+        names
+    };
     if env::var_os("BLESS").is_some() {
         fs::create_dir_all(&folder).unwrap();
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if !by_hand.contains(&path.file_name().unwrap().to_str().unwrap()) {
-                fs::remove_file(path).unwrap();
-            }
-        }
+        files().iter().for_each(|name| fs::remove_file(folder.join(name)).unwrap());
         rendered.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
     }
-    // The pictures of the README are in a folder of their own.
-    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
-    let mut found: Vec<String> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
-    found.retain(|name| !by_hand.contains(&name.as_str()));
+    let mut found = files();
     found.sort();
     let expected: Vec<&String> = rendered.keys().collect();
     assert_eq!(found.iter().collect::<Vec<_>>(), expected, "the set of files is stale; run with BLESS=1");

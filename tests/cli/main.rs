@@ -109,6 +109,8 @@ mod serve_notices;
 #[cfg(feature = "server")]
 mod serve_page;
 #[cfg(feature = "server")]
+mod serve_plans;
+#[cfg(feature = "server")]
 mod serve_proxy;
 #[cfg(feature = "server")]
 mod serve_remote;

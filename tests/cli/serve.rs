@@ -130,13 +130,14 @@ fn a_backup_is_made_looked_at_downloaded_in_parts_pinned_and_deleted() {
 
     let delete = format!("/api/v1/backups/{name}");
     assert_eq!(
-        server.ask("DELETE", &delete, Some(ADMIN), r#"{"dry_run": true}"#).is(409).json()["error"]["code"],
+        server.ask("DELETE", &format!("{delete}?wait=60"), Some(ADMIN), r#"{"dry_run": true}"#).is(409).json()["error"]
+            ["code"],
         14,
         "the last one"
     );
     world.sql("app.db", "DELETE FROM notes WHERE id = 1");
     backed_up(&server);
-    let plan = server.ask("DELETE", &delete, Some(ADMIN), r#"{"dry_run": true}"#).is(200).json();
+    let plan = server.ask("DELETE", &format!("{delete}?wait=60"), Some(ADMIN), r#"{"dry_run": true}"#).is(200).json();
     assert!(world.path(format!("backups/{name}")).exists(), "only planned");
     server.ask("DELETE", &delete, Some(ADMIN), "").is(400);
     let act = format!("{{\"plan\": {}}}", plan["plan"]);
@@ -158,7 +159,7 @@ fn a_restore_is_the_one_that_was_planned_and_is_taken_back() {
     let server = Server::start(&world);
     let name = backed_up(&server);
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
-    let path = format!("/api/v1/backups/{name}/restore");
+    let path = format!("/api/v1/backups/{name}/restore?wait=60");
     let planned = server.post(&path, r#"{"dry_run": true}"#).is(200).json();
     assert_eq!(planned["document"]["databases"][0]["rows_before"], 10);
     // The application goes on writing: that is no other plan. Another schema is.
@@ -171,15 +172,15 @@ fn a_restore_is_the_one_that_was_planned_and_is_taken_back() {
     assert_ne!(changed["plan"], planned["plan"], "{changed}");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "9", "nothing was restored");
     let act = format!("{{\"plan\": {}}}", changed["plan"]);
-    let done = server.post(&format!("{path}?wait=60"), &act).is(200).json();
+    let done = server.post(&path, &act).is(200).json();
     assert_eq!(done["state"], "done", "{done}");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 
-    let plan = server.post("/api/v1/restore/undo", r#"{"dry_run": true, "set": "app"}"#).is(200).json();
+    let plan = server.post("/api/v1/restore/undo?wait=60", r#"{"dry_run": true, "set": "app"}"#).is(200).json();
     let act = format!("{{\"plan\": {}, \"set\": \"app\"}}", plan["plan"]);
     server.post("/api/v1/restore/undo?wait=60", &act).is(200);
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "9");
-    let plan = server.post("/api/v1/rotate", r#"{"dry_run": true}"#).is(200).json();
+    let plan = server.post("/api/v1/rotate?wait=60", r#"{"dry_run": true}"#).is(200).json();
     server.post("/api/v1/rotate?wait=60", &format!("{{\"plan\": {}}}", plan["plan"])).is(200);
 }
 

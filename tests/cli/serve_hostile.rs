@@ -27,7 +27,8 @@ fn names_lead_nowhere_but_into_the_store() {
         "%2fetc%2fpasswd",
         "app_20260301T030000Z.tar.gz%2f..%2f..%2fsecret.tar.gz",
     ] {
-        for (method, tail) in [("GET", ""), ("GET", "/download"), ("DELETE", ""), ("POST", "/restore"), ("PUT", "/pin")]
+        for (method, tail) in
+            [("GET", ""), ("GET", "/download"), ("DELETE", "?wait=60"), ("POST", "/restore?wait=60"), ("PUT", "/pin")]
         {
             let answer =
                 server.ask(method, &format!("/api/v1/backups/{name}{tail}"), Some(ADMIN), "{\"dry_run\": true}");

@@ -9,7 +9,7 @@ use crate::serve_world::{ADMIN, Server, VIEWER, world};
 
 const OPENAPI: &str = include_str!("../../src/server/openapi.json");
 /// The routes that no document lists are read from the source, so that a new one is in the table at once.
-const PAGE: &str = include_str!("../../src/server/site.rs");
+const PAGE: [&str; 2] = [include_str!("../../src/server/site.rs"), include_str!("../../src/server/confirm.rs")];
 const LEGACY: &str = include_str!("../../src/server/legacy.rs");
 
 /// What a route asks for.
@@ -121,12 +121,12 @@ fn routes() -> Vec<(&'static str, String, Kind)> {
         let kind = if method == "GET" && !path.ends_with("/download") { Kind::Look } else { Kind::Admin };
         all.push((method, path, kind));
     }
-    for (method, path) in routes_of(PAGE) {
+    for (method, path) in PAGE.into_iter().flat_map(routes_of) {
         let kind = match (method, path.as_str()) {
             ("GET", "/sign-in" | "/favicon.ico" | "/assets/style.css" | "/assets/script.js") => Kind::Open,
             ("POST", "/sign-in") => Kind::SignIn,
             ("POST", "/sign-out") => Kind::AnyForm,
-            ("GET", "/backups/{name}/download") => Kind::AdminView,
+            ("GET", "/backups/{name}/download" | "/backups/{name}/delete" | "/rotate" | "/undo") => Kind::AdminView,
             ("GET", _) => Kind::View,
             _ => Kind::Form,
         };

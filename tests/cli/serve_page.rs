@@ -1,5 +1,7 @@
 //! The page of `heirloom serve`: sessions, forms, and who is refused.
 
+use serde_json::Value;
+
 use crate::serve_world::{ADMIN, Answer, Server, VIEWER, world};
 use crate::world::World;
 
@@ -42,13 +44,36 @@ impl<'a> Browser<'a> {
     /// Waits for the job that a form started.
     pub fn job(&self, answer: Answer) -> String {
         let place = answer.is(303).header("location").unwrap();
+        let job = self.ended(&place);
+        assert_eq!(job["state"], "done", "{job}");
+        self.get(&place).is(200).text()
+    }
+
+    /// Waits for the job at this address, and returns its document.
+    pub fn ended(&self, place: &str) -> Value {
         loop {
             let job = self.get(&format!("/api/v1{place}")).is(200).json();
             if job["state"] != "running" {
-                assert_eq!(job["state"], "done", "{job}");
-                return self.get(&place).is(200).text();
+                return job;
             }
         }
+    }
+
+    /// Returns what a plan leads to, or a confirmation that is refused: at once, or by way of its job if that takes
+    /// long.
+    pub fn planned(&self, answer: Answer) -> Answer {
+        match answer.header("location") {
+            Some(place) if place.starts_with("/jobs/") => {
+                self.ended(&place);
+                self.get(&place)
+            }
+            _ => answer,
+        }
+    }
+
+    /// Plans the restore of the only database, and returns the view of the plan.
+    pub fn plan(&self, name: &str) -> String {
+        self.planned(self.post(&format!("/backups/{name}/restore/plan"), "databases=app")).is(200).text()
     }
 }
 
@@ -85,24 +110,26 @@ fn an_administrator_makes_restores_and_undoes_without_a_shell() {
 
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
     browser.get(&format!("/backups/{name}/restore")).is(200);
-    let plan = browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&name);
     let act = |confirm: &str| format!("databases=app&plan={}&confirm={confirm}", digest(&plan));
-    let mistyped = browser.post(&format!("/backups/{name}/restore"), &act("apps")).is(200).text();
+    let mistyped = browser.planned(browser.post(&format!("/backups/{name}/restore"), &act("apps"))).is(200).text();
     assert!(mistyped.contains("not the name of the set"), "{mistyped}");
     world.sql("app.db", "CREATE TABLE more(x)");
-    browser.post(&format!("/backups/{name}/restore"), &act("app")).is(200);
+    let refused = browser.planned(browser.post(&format!("/backups/{name}/restore"), &act("app"))).is(200).text();
+    assert!(refused.contains("Nothing was restored: something changed"), "{refused}");
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10", "the world has changed since");
-    let plan = browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&name);
     let act = format!("databases=app&plan={}&confirm=app", digest(&plan));
     browser.job(browser.post(&format!("/backups/{name}/restore"), &act));
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
-    let undo = browser.get("/undo").is(200).text();
+    let undo = browser.planned(browser.get("/undo")).is(200).text();
     browser.job(browser.post("/undo", &format!("plan={}", digest(&undo))));
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10");
 
     browser.job(browser.post("/backups", "set=app"));
-    let ask = browser.get(&format!("/backups/{name}/delete")).is(200).text();
-    browser.post(&format!("/backups/{name}/delete"), "plan=other").is(200);
+    let ask = browser.planned(browser.get(&format!("/backups/{name}/delete"))).is(200).text();
+    let refused = browser.planned(browser.post(&format!("/backups/{name}/delete"), "plan=other")).is(200).text();
+    assert!(refused.contains("Nothing was deleted: something changed"), "{refused}");
     assert!(world.archives().contains(&name));
     browser.job(browser.post(&format!("/backups/{name}/delete"), &format!("plan={}", digest(&ask))));
     assert!(!world.archives().contains(&name));
@@ -112,7 +139,7 @@ fn an_administrator_makes_restores_and_undoes_without_a_shell() {
     // Of a day the rules keep one.
     browser.job(browser.post("/backups", "set=app"));
     browser.job(browser.post("/backups", "set=app"));
-    let rotate = browser.get("/rotate").is(200).text();
+    let rotate = browser.planned(browser.get("/rotate")).is(200).text();
     browser.job(browser.post("/rotate", &format!("plan={}", digest(&rotate))));
     assert!(browser.get("/log").is(200).text().contains("ops from 127.0.0.1"));
     browser.get("/backups/no_20200101T000000Z.tar.gz").is(404);
@@ -177,6 +204,10 @@ fn forms_of_others_and_of_viewers_change_nothing() {
     for path in paths {
         viewer.post(path, "").is(403);
     }
+    // A plan is a job.
+    for path in ["/rotate", "/undo", &format!("/backups/{name}/delete")] {
+        viewer.get(path).is(403);
+    }
     assert_eq!(world.archives(), [name]);
 }
 
@@ -227,7 +258,7 @@ fn a_command_as_advice_is_named_as_one_and_a_schedule_that_nobody_runs_too() {
     assert!(page.contains("What to do, at a shell on the server: </strong>"), "{page}");
     assert!(page.contains("Nothing starts these jobs on this host now"), "{page}");
     browser.job(browser.post("/backups", "set=app"));
-    let refused = browser.get(&format!("/backups/{}/delete", newest(&world))).is(409).text();
+    let refused = browser.planned(browser.get(&format!("/backups/{}/delete", newest(&world)))).is(409).text();
     assert!(refused.contains("Not possible now") && refused.contains("at a shell on the server"), "{refused}");
 }
 
@@ -267,7 +298,7 @@ fn a_store_that_is_away_is_never_shown_as_good() {
     let plan = browser.get(&format!("/backups/{name}/restore")).is(200);
     std::fs::remove_file(world.path(format!("backups/{name}"))).unwrap();
     assert!(plan.text().contains(&name));
-    browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(404);
+    browser.planned(browser.post(&format!("/backups/{name}/restore/plan"), "databases=app")).is(404);
     assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "100");
 }
 

@@ -33,12 +33,12 @@ fn a_database_that_was_moved_is_missed_and_not_made_again_behind_its_back() {
     assert!(!world.path("app.db").exists(), "a look makes no database");
     // A restore says that it makes a new file.
     let name = newest(&world);
-    let plan = browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&name);
     assert!(plan.contains("A new file is created"), "{plan}");
     // The configuration follows: the running server reads it with each command.
     let text = fs::read_to_string(world.path("h.toml")).unwrap().replace("'app.db'", "'data/app.db'");
     fs::write(world.path("h.toml"), text).unwrap();
-    let refused = restore(&browser, &name, &plan).is(200).text();
+    let refused = browser.planned(restore(&browser, &name, &plan)).is(200).text();
     assert!(refused.contains("Nothing was restored"), "another target is another plan: {refused}");
     assert_eq!((count(&world, "data/app.db"), world.path("app.db").exists()), ("100".into(), false));
 }
@@ -58,7 +58,7 @@ fn a_second_host_with_the_same_token_shows_whose_backups_they_are_and_restores_i
     assert!(page.contains("here"), "the host it was made on: {page}");
     let shown = server.get(&format!("/api/v1/backups/{theirs}")).is(200).json();
     assert_eq!(shown["metadata"]["host_label"], "here");
-    let plan = browser.post(&format!("/backups/{theirs}/restore/plan"), "databases=app").text();
+    let plan = browser.plan(&theirs);
     browser.job(browser.post("/backups", "set=app"));
     assert!(!plan.contains("No such"), "{plan}");
     assert_eq!(count(&world, "app.db"), "50", "a look changes nothing");
@@ -92,13 +92,13 @@ fn a_restore_waits_for_the_backup_of_cron_and_can_be_cancelled_while_it_waits() 
     let name = newest(&world);
     let server = Server::start(&world);
     let browser = Browser::enter(&server, "localhost", ADMIN);
-    let plan = browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&name);
     let lock = rusqlite::Connection::open(world.path("app.db")).unwrap();
     lock.execute_batch("DELETE FROM notes WHERE id > 90; BEGIN EXCLUSIVE").unwrap();
     let mut cron = Run::start(&world, &mut live(&world, ["backup", "--config", "h.toml", "--progress", "json"]));
     cron.says("\"lock\"");
     // What the database holds cannot be read now, so the plan is another one; that is said.
-    let plan = restore(&browser, &name, &plan).is(200).text();
+    let plan = browser.planned(restore(&browser, &name, &plan)).is(200).text();
     assert!(plan.contains("Nothing was restored"), "{plan}");
     let started = restore(&browser, &name, &plan).is(303);
     let place = started.header("location").unwrap();
@@ -126,15 +126,15 @@ fn what_was_shown_before_somebody_else_restored_is_not_carried_out() {
     let server = Server::start(&world);
     let browser = Browser::enter(&server, "localhost", ADMIN);
     world.sql("app.db", "DELETE FROM notes WHERE id > 50; CREATE TABLE more(x)");
-    let plan = browser.post(&format!("/backups/{old}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&old);
     world.heirloom(["restore", &old, "--force", "--config", "h.toml"]).success();
-    let refused = restore(&browser, &old, &plan).is(200).text();
+    let refused = browser.planned(restore(&browser, &old, &plan)).is(200).text();
     assert!(refused.contains("Nothing was restored"), "{refused}");
     // The undo of that restore is shown; then the operator restores again, and there is another one to undo.
-    let undo = browser.get("/undo").is(200).text();
+    let undo = browser.planned(browser.get("/undo")).is(200).text();
     world.sql("app.db", "DELETE FROM notes WHERE id > 70");
     world.heirloom(["restore", &old, "--force", "--config", "h.toml"]).success();
-    let refused = browser.post("/undo", &format!("plan={}", digest(&undo))).is(200).text();
+    let refused = browser.planned(browser.post("/undo", &format!("plan={}", digest(&undo)))).is(200).text();
     assert!(refused.contains("Nothing was undone"), "{refused}");
     assert_eq!(count(&world, "app.db"), "100");
     browser.job(browser.post("/undo", &format!("plan={}", digest(&refused))));
@@ -149,7 +149,7 @@ fn a_set_that_was_renamed_is_not_found_under_its_old_name() {
     let browser = Browser::enter(&server, "localhost", ADMIN);
     browser.job(browser.post("/backups", "set=app"));
     let name = newest(&world);
-    let plan = browser.post(&format!("/backups/{name}/restore/plan"), "databases=app").is(200).text();
+    let plan = browser.plan(&name);
     let text = fs::read_to_string(world.path("h.toml")).unwrap().replace("[sets.app.", "[sets.shop.");
     fs::write(world.path("h.toml"), text).unwrap();
     let place = browser.post("/backups", "set=app").is(303).header("location").unwrap();
@@ -160,13 +160,11 @@ fn a_set_that_was_renamed_is_not_found_under_its_old_name() {
     assert!(page.contains("there is no set &quot;app&quot;") && page.contains("there are: shop"), "{page}");
     world.sql("app.db", "DELETE FROM notes WHERE id > 10");
     // The backup still says of which set it is, and either it is restored as shown or nothing is.
-    let answer = restore(&browser, &name, &plan);
-    if answer.status == 303 {
-        browser.job(answer);
-        assert_eq!(count(&world, "app.db"), "100");
-    } else {
-        assert_eq!(count(&world, "app.db"), "10", "{}", answer.text());
-    }
+    let place = restore(&browser, &name, &plan).is(303).header("location").unwrap();
+    let restored = browser.ended(&place);
+    let is_done = restored["state"] == "done";
+    assert_eq!(count(&world, "app.db"), if is_done { "100" } else { "10" }, "{restored}");
+    assert!(is_done || browser.get(&place).is(200).text().contains("no restore target known"), "{restored}");
     browser.job(browser.post("/backups", "set=shop"));
     assert_eq!(world.archives().len() - world.pending().len(), world.archives().len());
 }
@@ -188,8 +186,8 @@ fn half_of_a_set_is_restored_as_half_and_says_so() {
     let browser = Browser::enter(&server, "localhost", ADMIN);
     let choice = browser.get(&format!("/backups/{half}/restore")).is(200).text();
     assert!(choice.contains("value=\"app\"") && !choice.contains("value=\"users\""), "{choice}");
-    let plan = browser.post(&format!("/backups/{half}/restore/plan"), "databases=app").is(200).text();
-    browser.post(&format!("/backups/{half}/restore/plan"), "databases=users").is(404);
+    let plan = browser.plan(&half);
+    browser.planned(browser.post(&format!("/backups/{half}/restore/plan"), "databases=users")).is(404);
     assert!(plan.contains("Other databases are not touched"), "{plan}");
     browser.job(restore(&browser, &half, &plan));
     assert_eq!((count(&world, "app.db"), count(&world, "users.db")), ("100".into(), "20".into()));
@@ -236,7 +234,7 @@ fn a_download_under_way_ends_with_the_whole_file_though_it_was_deleted() {
     assert_eq!(&first, b"HTTP/1.1 200 OK");
     world.sql("app.db", "DELETE FROM notes WHERE id = 1");
     browser.job(browser.post("/backups", "set=app"));
-    let ask = browser.get(&format!("/backups/{name}/delete")).is(200).text();
+    let ask = browser.planned(browser.get(&format!("/backups/{name}/delete"))).is(200).text();
     browser.job(browser.post(&format!("/backups/{name}/delete"), &format!("plan={}", digest(&ask))));
     assert!(!world.path(format!("backups/{name}")).exists());
     let mut rest = Vec::new();

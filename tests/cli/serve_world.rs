@@ -114,6 +114,14 @@ impl Server {
         self.ask("POST", path, Some(ADMIN), body)
     }
 
+    /// The processes that it started.
+    pub fn children(&self) -> Vec<u32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.run.pid())).unwrap();
+        let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let all: String = tasks.map(|task| of(task.unwrap())).collect();
+        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     /// Stops it, and returns its exit code and what it said.
     pub fn stop(mut self) -> (i32, String) {
         self.run.signal(Signal::TERM);

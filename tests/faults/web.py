@@ -87,12 +87,10 @@ class Faults:
         if dead: self.count['servers killed'] += 1
         else:
             if 'id' in job:
-                self.count['jobs killed'] += job['code'] == 137
+                self.count['plans killed' if job['dry_run'] else 'jobs killed'] += job['code'] == 137
                 if not done and (job['state'] != 'failed' or job['code'] not in (137, 1)): bad.append(f'a killed job is {job}')
                 if not done and not (job['error'] or {}).get('message'): bad.append(f'a killed job does not say why it failed: {job}')
-            else:
-                self.count['plans killed'] += 1
-                if not job.get('error'): bad.append(f'a killed plan is answered with {status} {job}')
+            else: bad.append(f'a killed job is answered with {status} {job}')
         strace.terminate(); strace.wait()
         if dead: server.kill()
         else:
@@ -297,7 +295,7 @@ class Faults:
             web = self.web(name); web.fresh()
             server, writer = Server(self.a.bin, web.world), self.locked(web)
             method, path, body = web.act
-            plan = server.ask(method, path, {**body, 'dry_run': True})[1]['plan']
+            plan = server.plan(web.act)[1]['plan']
             c = server.send(method, f'/api/v1{path}?wait=60', json.dumps({**body, 'plan': plan}))
             status, job = 0, {}
             while 'job' not in job: status, job = server.ask('POST', '/backups', {})
@@ -329,13 +327,15 @@ class Faults:
             server = Server(self.a.bin, web.world)
             writer = self.locked(web) if name in ('restore', 'undo') else None
             method, path, body = web.act
-            plans = [server.ask(method, path, {**body, 'dry_run': True}, who) for who in TOKENS]
-            bad = [] if plans[0] == plans[1] and plans[0][0] == 200 else [f'two plans: {plans}']
-            answers = self.together(*(lambda who=who: server.ask(method, path, {**body, 'plan': plans[0][1]['plan']}, who) for who in TOKENS))
-            taken = [job for status, job in answers if status == 202]
-            refused = [(status, answer) for status, answer in answers if status != 202]
+            plans = [server.plan(web.act, who) for who in TOKENS]
+            bad = [] if all(status == 200 and plan['plan'] == plans[0][1]['plan'] for status, plan in plans) else [f'two plans: {plans}']
+            confirmed = {**body, 'plan': plans[0][1]['plan']}
+            confirm = lambda who='ops', wait=60: server.ask(method, f'{path}?wait={wait}', confirmed, who)
+            answers = self.together(*(lambda who=who: confirm(who, 0 if writer else 60) for who in TOKENS))
+            taken = [job for status, job in answers if status in (200, 202)]
+            refused = [(status, answer) for status, answer in answers if status not in (200, 202)]
             # The second one hears of the job that runs, or that what it planned is no longer so.
-            fits = lambda status, answer: status == 409 and ('job' in answer or 'plan' in answer) or name == 'delete' and status == 404
+            fits = lambda status, answer: status == 409 and ('job' in answer or answer.get('plan')) or name == 'delete' and status == 404
             if len(taken) != 1 or not all(fits(*one) for one in refused): bad.append(f'two confirm: {answers}')
             if writer: writer.close()
             bad += self.logged(server, taken)
@@ -343,11 +343,11 @@ class Faults:
             if name == 'restore':
                 advance(f'{web.world}/app.db', 9)
                 c = sqlite3.connect(f'{web.world}/app.db', isolation_level=None); c.execute('create table more(x)'); c.close()
-                status, answer = server.ask(method, path, {**body, 'plan': plans[0][1]['plan']})
-                if status != 409 or 'plan' not in answer: bad.append(f'a plan of another schema: {status} {answer}')
-                c = sqlite3.connect(f'{web.world}/app.db', isolation_level=None); c.execute('drop table more'); c.close()
+                status, answer = confirm()
+                if status != 409 or not answer.get('plan'): bad.append(f'a plan of another schema: {status} {answer}')
+                c = sqlite3.connect(f'{web.world}/app.db', isolation_level=None); c.execute('drop table if exists more'); c.close()
             if name in ('rotate', 'delete'):
-                status, answer = server.ask(method, path, {**body, 'plan': plans[0][1]['plan']})
+                status, answer = confirm()
                 if status not in (404, 409): bad.append(f'a plan that was carried out: {status} {answer}')
             self.count['confirmed twice'] += 1
             self.judge(web, 'two administrators', bad + server.stop(), False)

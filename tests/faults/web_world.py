@@ -51,11 +51,16 @@ class Server:
         try: return r.status, json.loads(data)
         except ValueError: return r.status, data
 
+    def plan(self, act, who='ops'):
+        """Plans an act that takes two steps."""
+        method, path, body = act
+        return self.ask(method, f'{path}?wait=600', {**body, 'dry_run': True}, who)
+
     def act(self, act, who='ops', wait=60):
         """Plans an act, if it takes two steps, and carries it out."""
         method, path, body = act
         if body is not None:
-            status, plan = self.ask(method, path, {**body, 'dry_run': True}, who)
+            status, plan = self.plan(act, who)
             if status != 200: return status, plan
             body = {**body, 'plan': plan['plan']}
         return self.ask(method, f'{path}?wait={wait}', body, who)

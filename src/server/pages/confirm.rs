@@ -11,16 +11,15 @@ use super::words::{size, time, when_of};
 use crate::names::printable;
 use crate::text;
 
-/// Renders the question before a backup is deleted. The form posts `plan`, the digest. `refused` is why the last
-/// attempt changed nothing.
-pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: Option<&str>) -> String {
+/// Renders the question before a backup is deleted. The form posts `plan`, the digest.
+pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: bool) -> String {
     let name = raw(show, "archive");
     let of_set = raw(show, "set");
     let copies = texts(show, "copies");
     let made = instant(show, "created_at").map_or_else(|| html! { (NOT_KNOWN) }, time);
     let content = html! {
         h1 { "Delete this backup?" }
-        @if let Some(why) = refused { p.alert role="alert" { "Nothing was deleted: " (printable(why)) } }
+        @if refused { (changed_since("deleted")) }
         (summary(page, show))
         (pair(
             &html! {

@@ -10,7 +10,8 @@ use crate::names::printable;
 use crate::text;
 
 /// What a stage is for people, and whether it counts bytes. The script gets the words in an attribute.
-const STAGES: [(&str, &str); 12] = [
+const STAGES: [(&str, &str); 13] = [
+    ("plan", "Planning"),
     ("lock", "Waiting for locks"),
     ("copy", "Copying the database"),
     ("pack", "Checking and compressing"),
@@ -46,7 +47,8 @@ pub fn job(page: &Page, job: &Value) -> String {
 }
 
 fn command(job: &Value) -> String {
-    sentence(&text(job, "command").unwrap_or("job".into()))
+    let command = sentence(&text(job, "command").unwrap_or("job".into()));
+    if flag(job, "dry_run") { format!("{command} (plan)") } else { command }
 }
 
 fn state(job: &Value) -> (Mark, &'static str) {

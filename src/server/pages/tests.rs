@@ -161,7 +161,7 @@ impl World {
             ("first backup", backup(page, &self.show, None)),
             ("choice", restore_choice(page, &self.show)),
             ("plan", restore_plan(page, word, &[word.to_owned()], &self.plan, word, true)),
-            ("delete", confirm_delete(page, &self.show, word, Some(word))),
+            ("delete", confirm_delete(page, &self.show, word, true)),
             ("rotate", confirm_rotate(page, &self.rotation, word, true)),
             ("undo", confirm_undo(page, &self.plan, word, true)),
             ("log", log(page, &self.log)),
@@ -459,7 +459,7 @@ fn destructive_pages_name_what_is_lost_and_bind_the_plan() {
     let world = World::with("shop");
     let pages = [
         restore_plan(&admin(), "shop", &["shop".into(), "users".into()], &world.plan, "d1g", false),
-        confirm_delete(&admin(), &world.show, "d1g", None),
+        confirm_delete(&admin(), &world.show, "d1g", false),
         confirm_rotate(&admin(), &world.rotation, "d1g", false),
         confirm_undo(&admin(), &world.plan, "d1g", false),
     ];
