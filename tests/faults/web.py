@@ -297,13 +297,14 @@ class Faults:
             method, path, body = web.act
             plan = server.plan(web.act)[1]['plan']
             c = server.send(method, f'/api/v1{path}?wait=60', json.dumps({**body, 'plan': plan}))
-            status, job = 0, {}
-            while 'job' not in job: status, job = server.ask('POST', '/backups', {})
+            until = time.time() + PATIENCE
+            while server.send('GET', '/readyz').getresponse().status != 503 and time.time() < until: time.sleep(.005)
+            status, job = server.ask('POST', '/backups', {})
             bad = [] if status == 409 else [f'a backup beside it: {status} {job}']
             c.sock.shutdown(socket.SHUT_RDWR); c.close()
             writer.close()
             job = server.ended({'id': job['job']})
-            if job['state'] != 'done': bad.append(f'its client left, and then: {job}')
+            if (job['command'], job['state']) != (name, 'done'): bad.append(f'its client left, and then: {job}')
             self.count['clients gone'] += 1
             self.judge(web, 'the client leaves', bad + server.stop(), job['state'] == 'done')
 
