@@ -191,7 +191,7 @@ fn what_is_cancelled_while_it_is_planned_is_not_carried_out() {
 
 #[test]
 fn two_plans_are_made_at_a_time_and_they_go_on_without_their_clients() {
-    let mut world = world("stop_timeout = '1h'");
+    let mut world = world("");
     let _listener = store_that_hangs(&mut world);
     let server = Server::start(&world);
     let path = "/api/v1/backups/app_20260101T000000Z.tar.gz/restore";
@@ -207,9 +207,20 @@ fn two_plans_are_made_at_a_time_and_they_go_on_without_their_clients() {
     server.post(&format!("/api/v1/jobs/{}/cancel", plans[0]["id"].as_str().unwrap()), "").is(202);
     assert_eq!(ended(&server, &plans[0])["state"], "cancelled");
     let third = server.post(path, DRY_RUN).is(202).json();
-    assert_eq!(third["state"], "running");
-    // Nobody can see a plan of a server that ends: it is not waited for.
+    assert_eq!((&third["state"], server.stop().0), (&"running".into(), 0));
+}
+
+/// Nobody can see a plan of a server that ends. This one would never end by itself.
+#[test]
+fn a_server_that_ends_waits_for_no_plan() {
+    let world = world("stop_timeout = '1h'");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let path = format!("/api/v1/backups/{}/restore?wait=1", newest(&world));
+    let server = Server::start(&world);
+    let (started, _held) = slowly(&server, || server.post(&path, DRY_RUN));
+    started.is(202);
     assert_eq!(server.stop().0, 0);
+    assert_eq!(world.leftovers(), [""; 0]);
 }
 
 #[test]
