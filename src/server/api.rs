@@ -237,12 +237,12 @@ async fn waited(job: &Arc<Job>, patience: Duration) -> Answer {
 }
 
 fn described(job: &Job, status: StatusCode) -> Response {
-    (status, [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))], Json(job.document())).into_response()
+    (status, [(header::LOCATION, format!("/api/v1/jobs/{}", job.id))], job.answer()).into_response()
 }
 
 pub(super) async fn job(State(app): Shared, Viewer(_): Viewer, Path(id): Path<String>) -> Answer {
     let job = app.jobs.get(&id).ok_or_else(Refusal::not_found)?;
-    Ok(Json(job.document()).into_response())
+    Ok(job.answer())
 }
 
 pub(super) async fn cancel(State(app): Shared, Admin(_): Admin, Path(id): Path<String>) -> Answer {

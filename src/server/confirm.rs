@@ -66,7 +66,12 @@ impl Visitor {
         let view = match act {
             Act::Restore(name, databases) => {
                 plan["set"] = self.document(app, &["show", name.as_str()]).await?["set"].take();
-                let databases: Vec<String> = databases.iter().map(ToString::to_string).collect();
+                let mut databases: Vec<String> = databases.iter().map(ToString::to_string).collect();
+                if databases.is_empty() {
+                    // The API planned all of them.
+                    let all = plan["databases"].as_array().into_iter().flatten();
+                    databases.extend(all.filter_map(|database| database["name"].as_str().map(str::to_owned)));
+                }
                 pages::restore_plan(&page, name.as_str(), &databases, &plan, digest, refused)
             }
             Act::Delete(name) => {

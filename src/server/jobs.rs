@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::App;
-use super::answer::Refusal;
+use super::answer::{self, Refusal};
 use super::child::{Done, LOOKING, WORKING};
 use super::plan::{Act, digest};
 
@@ -286,7 +288,7 @@ impl App {
 
 /// Returns the digest of a plan with it. What cannot be read is no plan.
 fn planned(done: Done) -> (Done, Option<String>) {
-    let plan = done.document().filter(|_| done.is_document).map(digest);
+    let plan = if done.is_document { digest(done.printed.reader()) } else { None };
     (Done { is_document: plan.is_some(), ..done }, plan)
 }
 
@@ -353,8 +355,23 @@ impl Job {
         }
     }
 
-    /// Describes it.
+    /// Describes it, with its document as a value.
     pub(super) fn document(&self) -> Value {
+        let mut described = self.facts();
+        described["document"] = self.done().and_then(|ended| ended.done.document()).into();
+        described
+    }
+
+    /// Describes it. The document stays the text that the child printed: one of a rotation names all archives.
+    pub(super) fn answer(&self) -> Response {
+        let is_json = |ended: &Arc<Ended>| ended.plan.is_some() || ended.done.is_document;
+        let Some(ended) = self.done().filter(is_json) else { return Json(self.document()).into_response() };
+        let facts = self.facts().to_string();
+        let facts = facts.strip_suffix('}').unwrap_or_default();
+        answer::text("application/json", &ended.done.printed.within(format!("{facts},\"document\":"), "}"))
+    }
+
+    fn facts(&self) -> Value {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let done = self.done();
         let state = match done.as_deref() {
@@ -380,7 +397,6 @@ impl Job {
             "total": of_progress("total"),
             "code": ended.map(|ended| ended.done.code),
             "plan": ended.map(|ended| ended.plan.clone()),
-            "document": ended.map(|ended| ended.done.document()),
             "error": ended.map(|ended| ended.done.error.clone()),
             "warnings": ended.map_or_else(Vec::new, |ended| ended.done.warnings.clone()),
         })

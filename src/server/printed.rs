@@ -45,6 +45,11 @@ impl Text {
         self.0.into_iter()
     }
 
+    /// Returns it between two other texts.
+    pub(super) fn within(&self, before: String, after: &'static str) -> Self {
+        Self([before.into()].into_iter().chain(self.0.iter().cloned()).chain([after.into()]).collect())
+    }
+
     /// Reads all of it as a document.
     pub(super) fn value(&self) -> Option<Value> {
         serde_json::from_reader(self.reader()).ok()
@@ -55,7 +60,7 @@ impl Text {
         serde_json::from_reader(self.reader()).ok().map(|all: Documents| all.documents)
     }
 
-    fn reader(&self) -> impl Read {
+    pub(super) fn reader(&self) -> impl Read {
         Reader { parts: &self.0, at: 0 }
     }
 }

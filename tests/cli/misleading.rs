@@ -46,7 +46,7 @@ c.execute('pragma journal_mode={mode}'); c.execute(\"insert into notes(text) val
         );
         let pid = application.0.id();
         let ran = world
-            .heirloom(["backup", "app.db", "--busy-timeout", "600ms"])
+            .heirloom(["backup", "app.db", "--busy-timeout", "3s"])
             .exits(11)
             .says(&format!("process {pid} (python3"));
         let ran = ran.says("locking_mode=EXCLUSIVE").says("waiting does not help");

@@ -284,3 +284,18 @@ fn on_the_page_a_plan_that_takes_long_is_a_job_that_becomes_the_plan() {
     drop(held);
     assert!(browser.planned(late).is(404).text().contains("app_20200101T000000Z"));
 }
+
+#[test]
+fn a_plan_of_the_api_can_be_confirmed_on_the_page() {
+    let (world, path) = backed_up();
+    let server = Server::start(&world);
+    let plan = server.post(&format!("{path}?wait=60"), DRY_RUN).is(200).json();
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let page = browser.get(&format!("/jobs/{}", plan["id"].as_str().unwrap())).is(200).text();
+    assert!(page.contains(r#"name="databases" value="app""#), "{page}");
+    assert_eq!(plan["plan"], digest(&page));
+    let confirmed = format!("databases=app&plan={}&confirm=app", digest(&page));
+    browser.job(browser.post(path.strip_prefix("/api/v1").unwrap(), &confirmed));
+    assert_eq!(rows(&world), "100");
+}
