@@ -110,7 +110,7 @@ fn a_store_that_is_away_is_said_and_nothing_is_made_in_its_place() {
     assert_eq!(behind.world.files("."), files, "nothing was made here");
 
     behind.come_back();
-    assert_eq!(behind.names(), [name.clone()]);
+    assert_eq!(behind.names().as_slice(), std::slice::from_ref(name));
     server.post("/api/v1/backups?wait=100", "").is(200);
     assert_eq!(behind.names().len(), 2);
     let page = browser.get("/").is(200).text();
