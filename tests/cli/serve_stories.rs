@@ -242,3 +242,25 @@ fn a_download_under_way_ends_with_the_whole_file_though_it_was_deleted() {
     assert!(rest.ends_with(&whole), "{} of {}", rest.len(), whole.len());
     browser.get(&format!("/backups/{name}/download")).is(404);
 }
+
+/// Something wrote over the newest backup: an administrator without a shell sees it, and makes a new one.
+#[test]
+fn a_backup_that_was_overwritten_is_said_and_replaced_from_the_page() {
+    let world = world("");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    browser.job(browser.post("/backups", "set=app"));
+    let name = newest(&world);
+    let bytes = fs::metadata(world.path("backups").join(&name)).unwrap().len();
+    fs::write(world.path("backups").join(&name), vec![0xa5; usize::try_from(bytes).unwrap()]).unwrap();
+    let critical =
+        |page: &str| page.split("What needs attention").nth(1)?.split("</section>").next().map(str::to_owned);
+    let page = critical(&browser.get("/").is(200).text()).unwrap();
+    assert!(page.contains("damaged") && page.contains(&name) && page.contains("Back up now"), "{page}");
+    let list = browser.get("/backups").is(200).text();
+    let files = list.split("Files that cannot be read as backups").nth(1).unwrap();
+    assert!(files.contains("Damaged") && files.contains(&name), "{files}");
+    browser.job(browser.post("/backups", "set=app"));
+    let page = browser.get("/").is(200).text();
+    assert!(!page.contains("Critical"), "{page}");
+}

@@ -217,7 +217,7 @@ pub(super) fn changes(page: &Page, archive: &Value, name: &str) -> Markup {
     }
 }
 
-/// Renders the files that are not archives.
+/// Renders the files that are not archives, or none any more, or none that can be read here.
 fn foreign(list: &Value) -> Markup {
     let files: Vec<&Value> = items(list, "foreign")
         .iter()
@@ -226,9 +226,12 @@ fn foreign(list: &Value) -> Markup {
     html! {
         @if !files.is_empty() {
             section aria-labelledby="foreign" {
-                h2 #foreign { "Files that are not backups" }
+                h2 #foreign { "Files that cannot be read as backups" }
                 ul { @for file in files {
-                    li { code { (shown(file, "file")) } ", " (size(file, "bytes")) ": " (shown(file, "why")) }
+                    li {
+                        @if flag(file, "damaged") { (Mark::Bad.named("Damaged")) " " }
+                        code { (shown(file, "file")) } ", " (size(file, "bytes")) ": " (shown(file, "why"))
+                    }
                 } }
             }
         }

@@ -167,7 +167,7 @@ fn found(page: &Page, finding: &Finding, index: &Index) -> Markup {
             @if let Some(words) = &finding.advice { p.long { strong { (what_to_do(words)) } (advice(words)) } }
             @if let Some(set) = finding.set {
                 div.actions {
-                    (remedy(page, finding.check, set, index))
+                    (remedy(page, finding, set, index))
                     a href=(page.set_url(set)) { "Backups of " (printable(set)) }
                 }
             }
@@ -176,9 +176,9 @@ fn found(page: &Page, finding: &Finding, index: &Index) -> Markup {
 }
 
 /// Renders what can be done about a finding on this page, for those who have no shell.
-fn remedy(page: &Page, check: Option<&str>, set: &str, index: &Index) -> Markup {
+fn remedy(page: &Page, finding: &Finding, set: &str, index: &Index) -> Markup {
     let newest = index.backups(set).and_then(|backups| raw(backups.newest_good?, "archive"));
-    match (check, newest) {
+    match (finding.check, newest) {
         (Some("database" | "integrity"), Some(archive)) if page.is_admin => html! {
             a.button href=(page.backup_url(archive, "/restore")) { "Restore the newest good backup…" }
         },
@@ -187,6 +187,8 @@ fn remedy(page: &Page, check: Option<&str>, set: &str, index: &Index) -> Markup 
             page.form(&page.backup_url(archive, "/verify"), "inline", &fields)
         }
         (Some("backup_age"), _) => back_up(page, set),
+        // The newest one.
+        (Some("damaged"), _) if finding.mark == Mark::Bad => back_up(page, set),
         _ => html! {},
     }
 }
