@@ -114,6 +114,7 @@ mod serve_plans;
 mod serve_proxy;
 #[cfg(feature = "server")]
 mod serve_remote;
+#[cfg(feature = "server")]
 mod serve_run;
 #[cfg(feature = "server")]
 mod serve_scale;
