@@ -48,6 +48,12 @@ class Faults:
             time.sleep(.005)
         return strace
 
+    def untraced(self, strace):
+        """Ends strace. It may wait for ever for a process of several threads that was killed."""
+        strace.terminate()
+        try: strace.wait(5)
+        except subprocess.TimeoutExpired: strace.kill(); strace.wait()
+
     def calls(self):
         chosen, possible = [], 0
         for name in ACTS:
@@ -56,7 +62,10 @@ class Faults:
             log = f'{self.work}/log'
             strace = self.traced(server, log, '-e', 'trace=execve,' + ','.join('?' + c for c in MUTATING if c not in ('flock', 'fcntl')))
             server.act(web.act)
-            server.kill(); strace.wait()
+            server.kill()
+            # With its tracees it ends by itself.
+            try: strace.wait(5)
+            except subprocess.TimeoutExpired: self.untraced(strace)
             # The threads of the processes that carry the act out: not the server, and not the plan.
             jobs, per = set(), collections.Counter()
             for line in open(log, errors='replace'):
@@ -91,7 +100,7 @@ class Faults:
                 if not done and (job['state'] != 'failed' or job['code'] not in (137, 1)): bad.append(f'a killed job is {job}')
                 if not done and not (job['error'] or {}).get('message'): bad.append(f'a killed job does not say why it failed: {job}')
             else: bad.append(f'a killed job is answered with {status} {job}')
-        strace.terminate(); strace.wait()
+        self.untraced(strace)
         if dead: server.kill()
         else:
             # The same server goes on.
