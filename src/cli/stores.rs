@@ -31,8 +31,9 @@ const WORKSPACES: &str = "workspaces";
 
 /// How long a request for a lease is tried.
 const LEASE_REQUEST: Duration = Duration::from_secs(10);
-/// How long a request is tried for somebody who looks at a page.
-const VIEW_REQUEST: Duration = Duration::from_secs(5);
+/// How long a request is tried for somebody who looks at a page. One attempt may take half of that: a slow store is not
+/// one that is away.
+const VIEW_REQUEST: Duration = Duration::from_secs(10);
 
 /// What opening a store depends on.
 pub(super) struct Scene<'a> {

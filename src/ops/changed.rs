@@ -99,8 +99,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Returns whether the archive of a record is there, with its size, and not marked as damaged. On a disk, where bytes
-    /// may change by themselves, its beginning is read, too.
+    /// Returns whether the archive of a record is there, with its size, and not marked as damaged. On a disk, where
+    /// bytes may change by themselves, its beginning is read, too.
     fn has(&self, seen: &Seen, repository: &Repository) -> Result<bool, StoreError> {
         let found = match self.found.get() {
             Some(found) => found,

@@ -1,8 +1,8 @@
 //! Tells when each set was backed up, and whether it needs to be now: from files of this host alone.
 //!
 //! The records of the workspace say which archive is the newest; a store on this host is asked for that file, and its
-//! beginning is read. Only if there is no record, or the file is gone or damaged, are the archives listed. A remote store is asked by nobody but the caller.
-//! A database is looked at and not read, see [`look`](mod@crate::look).
+//! beginning is read. Only if there is no record, or the file is gone or damaged, are the archives listed. A remote
+//! store is asked by nobody but the caller. A database is looked at and not read, see [`look`](mod@crate::look).
 
 use std::cell::OnceCell;
 use std::fs;

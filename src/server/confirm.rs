@@ -1,5 +1,5 @@
-//! The views of acts in two steps: what would be lost is shown before it is confirmed, and what was confirmed is refused
-//! with the new plan if the world changed since.
+//! The views of acts in two steps: what would be lost is shown before it is confirmed, and what was confirmed is
+//! refused with the new plan if the world changed since.
 //!
 //! A plan is a job. One that is made at once is shown at once; one that takes longer is a job to watch, and its view
 //! becomes that of the plan.

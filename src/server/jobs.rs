@@ -175,8 +175,8 @@ impl Jobs {
         locked(&self.all).iter().any(restores)
     }
 
-    /// Takes no more jobs. Lets those that run end; after `patience` they are cancelled, and end as by Ctrl-C. Plans are
-    /// cancelled at once: nobody can see them any more.
+    /// Takes no more jobs. Lets those that run end; after `patience` they are cancelled, and end as by Ctrl-C. Plans
+    /// are cancelled at once: nobody can see them any more.
     pub(super) fn end(&self, patience: Duration) {
         self.is_ending.store(true, Ordering::SeqCst);
         let begun = Instant::now();

@@ -130,7 +130,7 @@ impl Workspace {
 }
 
 impl Workspace {
-    /// Returns the file names of the archives that backups made, as far as the log goes back; none if it cannot be read.
+    /// Returns the file names of the archives that backups made, as far as the log goes back; none if it is unreadable.
     pub fn logged_archives(&self) -> HashSet<String> {
         let read = || -> rusqlite::Result<HashSet<String>> {
             let connection =
