@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::serve_page::Browser;
-use crate::serve_world::{ADMIN, Answer, Server, world};
+use crate::serve_world::{ADMIN, Server, world};
 use crate::servers::proxy::{Fault, Proxy};
 use crate::servers::{Kind, place};
 use crate::world::World;
@@ -48,13 +48,16 @@ impl Behind {
         self.proxy.set(|_| None);
     }
 
-    fn act(&self, body: &str) -> Answer {
-        self.server.post(&format!("/api/v1/backups/{}/restore?wait=100", self.name), body)
+    /// Restores the backup, and returns the job when it has ended.
+    fn restored(&self, body: &str) -> Value {
+        let job = self.server.post(&format!("/api/v1/backups/{}/restore", self.name), body).is(202).json();
+        self.ended(&job)
     }
 
     /// Plans a restore, and returns what confirms it.
     fn planned(&self) -> String {
-        let plan = self.act("{\"dry_run\": true}").is(200).json();
+        let path = format!("/api/v1/backups/{}/restore?wait=100", self.name);
+        let plan = self.server.post(&path, "{\"dry_run\": true}").is(200).json();
         format!("{{\"plan\": {}}}", plan["plan"])
     }
 
@@ -158,11 +161,11 @@ fn a_store_that_leaves_a_restore_changes_nothing() {
     // The job plans with as many requests, and then acts.
     let planning = behind.proxy.requests();
     behind.proxy.set(move |request| (request.number > planning + planning / 2).then_some(Fault::Cut));
-    let job = behind.act(&confirmed).is(503).json();
+    let job = behind.restored(&confirmed);
     assert_eq!((code(&job), &job["state"], behind.rows()), (Some(16), &"failed".into(), "40".into()), "{job}");
     assert!(behind.proxy.requests() > planning + planning / 2, "{job}");
 
     behind.come_back();
-    let job = behind.act(&confirmed).is(200).json();
+    let job = behind.restored(&confirmed);
     assert_eq!((&job["state"], behind.rows()), (&"done".into(), "100".into()), "{job}");
 }
