@@ -55,7 +55,9 @@ pub struct Stores {
     warned: Cell<bool>,
     /// The stores that were opened for writing.
     written: RefCell<Vec<Written>>,
-    /// The remote stores that were opened, for all parts of the run.
+    /// The connections to remote stores. One that failed is kept: it knows that its store does not answer.
+    connected: RefCell<Vec<(StoreUrl, Repository)>>,
+    /// The remote stores that were opened, for all parts of the run: what answered is the expected store.
     opened: RefCell<Vec<(StoreUrl, Repository)>>,
     /// Whether somebody waits for a view of the page: a request is tried for a short time.
     is_view: Cell<bool>,
@@ -100,6 +102,7 @@ impl Stores {
             accepts_new: Cell::new(false),
             warned: Cell::new(false),
             written: RefCell::default(),
+            connected: RefCell::default(),
             opened: RefCell::default(),
             is_view: Cell::new(false),
             repeated: Arc::default(),
@@ -141,11 +144,21 @@ impl Stores {
 
     /// Opens a remote store, with the workspace of this host for it: once in a run.
     fn remote(&self, url: &StoreUrl, expected: &Expected, scene: &Scene<'_>) -> Result<Repository, StoreError> {
-        let opened = self.opened.borrow().iter().find(|(opened, _)| opened == url).map(|(_, store)| store.clone());
-        if let Some(repository) = opened {
+        let used = |stores: &RefCell<Vec<(StoreUrl, Repository)>>| {
+            stores.borrow().iter().find(|(used, _)| used == url).map(|(_, repository)| repository.clone())
+        };
+        if let Some(repository) = used(&self.opened) {
             return Ok(repository);
         }
-        let repository = expected.open_remote(self.connect(url, scene)?)?;
+        let connection = match used(&self.connected) {
+            Some(connection) => connection,
+            None => {
+                let connection = self.connect(url, scene)?;
+                self.connected.borrow_mut().push((url.clone(), connection.clone()));
+                connection
+            }
+        };
+        let repository = expected.open_remote(connection)?;
         self.opened.borrow_mut().push((url.clone(), repository.clone()));
         Ok(repository)
     }

@@ -18,6 +18,8 @@ mod object;
 #[cfg(feature = "remote")]
 mod rclone;
 pub mod remote;
+#[cfg(feature = "remote")]
+mod silence;
 mod surroundings;
 mod upload;
 

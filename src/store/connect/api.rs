@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::StoreError;
+use super::super::silence::{self, Silence};
 use super::super::surroundings::Remote;
 use crate::names::printable;
 use crate::progress::Interrupted;
@@ -104,6 +105,7 @@ pub(super) struct Api {
     key: HeaderValue,
     client: Client,
     pub(super) remote: Remote,
+    silence: Silence,
 }
 
 impl Api {
@@ -114,7 +116,7 @@ impl Api {
         let mut key = HeaderValue::from_str(&format!("Key {key}"))
             .map_err(|_| "CONNECT_API_KEY holds characters that a key cannot have")?;
         key.set_sensitive(true);
-        Ok(Self { base, key, client, remote: remote.clone() })
+        Ok(Self { base, key, client, remote: remote.clone(), silence: Silence::default() })
     }
 
     /// Returns the address of something on the server.
@@ -175,7 +177,11 @@ impl Api {
             let Fault::Passing(text, wanted) = &fault else { return Err(fault) };
             let wait = wanted.unwrap_or_default().max(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.silence.lasts(self.remote.request) {
+                return Err(fault);
+            }
             if started.elapsed() + wait >= self.remote.request {
+                self.silence.begins();
                 return Err(fault);
             }
             (self.remote.repeated)(&format!("{what}: {text}; trying again in {:.1} s", wait.as_secs_f64()));
@@ -185,8 +191,12 @@ impl Api {
 
     /// Sends a request once; an answer that is an error becomes a fault.
     pub(super) async fn answered(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let response = timeout(self.remote.request, request.send()).await.map_err(|_| self.silent())?;
-        self.judged(response.map_err(Fault::of)?).await
+        let whole = self.remote.request;
+        let attempt = if self.silence.lasts(whole) { silence::ATTEMPT } else { whole };
+        let response = timeout(attempt.min(whole), request.send()).await.map_err(|_| self.silent())?;
+        let response = response.map_err(Fault::of)?;
+        self.silence.ends();
+        self.judged(response).await
     }
 
     /// Returns an answer, or the fault that it stands for.

@@ -95,7 +95,7 @@ impl ReadAt for Object {
             if !may_pass {
                 return Err(self.failed(if fault == Fault::Unproved { Fault::NoKey } else { fault }));
             }
-            if started.elapsed() + PAUSE >= self.place.remote.request {
+            if started.elapsed() + PAUSE >= self.place.remote.request || self.place.wire.is_away() {
                 return Err(self.failed(fault));
             }
             (self.place.remote.repeated)(&format!("GetObject: {fault}; trying again"));

@@ -23,6 +23,7 @@ use super::answer::{self, Asked};
 use super::checksum::Checksum;
 use super::fault::{Fault, short};
 use super::pace::{Activity, Grant, Pace, Stopped};
+use crate::store::silence::{self, Silence};
 use crate::store::surroundings::Remote;
 use crate::store_url::Service;
 
@@ -41,6 +42,7 @@ pub(super) struct Seen {
     checksum: AtomicBool,
     versions: AtomicBool,
     lock: AtomicBool,
+    silence: Silence,
 }
 
 impl Seen {
@@ -118,6 +120,11 @@ impl Wire {
         Self { resumed: Some(upload.into()), ..self.clone() }
     }
 
+    /// Returns whether the service does not answer: see [`Silence`].
+    pub(super) fn is_away(&self) -> bool {
+        self.seen.silence.lasts(self.remote.request)
+    }
+
     /// Returns what answers have shown so far.
     pub(super) fn seen(&self) -> &Seen {
         &self.seen
@@ -165,8 +172,15 @@ impl Wire {
             let wanted = if let Fault::Busy { wait: Some(wait), .. } = fault { wait } else { Duration::ZERO };
             let wait = wanted.max(jittered(pause));
             pause = (pause * 2).min(LONGEST_PAUSE);
+            // An upload has its own time, and what became of it is looked up without haste.
+            if pace.is_none() && self.is_away() {
+                return Err(fault);
+            }
             let quiet_since = pace.map_or(started, |pace| pace.moved());
             if quiet_since.elapsed() + wait >= limit {
+                if pace.is_none() {
+                    self.seen.silence.begins();
+                }
                 return Err(fault);
             }
             (self.remote.repeated)(&format!(
@@ -197,7 +211,10 @@ impl Wire {
     ) -> Result<Response<HttpBody>, Fault> {
         // A connection that was lost unnoticed must not take the time of the one that follows.
         let patience = pace.map_or(self.remote.request, |pace| pace.patience());
-        let limit = self.remote.request.min(patience / 2);
+        let mut limit = self.remote.request.min(patience / 2);
+        if pace.is_none() && self.is_away() {
+            limit = limit.min(silence::ATTEMPT);
+        }
         let activity = Activity::new();
         let silent = || Fault::Silent(limit);
         let url = reqwest::Url::parse(&request.uri().to_string())
@@ -218,6 +235,7 @@ impl Wire {
         let sent = activity.within(limit, built.send()).await.ok_or_else(silent)?;
         let mut response = sent.map_err(|error| broken(&error))?;
         activity.touch(Instant::now());
+        self.seen.silence.ends();
         self.seen.note(asked, response.headers());
 
         let status = response.status();

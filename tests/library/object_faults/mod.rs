@@ -195,6 +195,31 @@ fn a_listing_is_complete_whatever_fails() {
 }
 
 #[test]
+fn a_store_that_is_away_is_waited_for_once_in_an_operation() {
+    let Some(place) = servers::place(Kind::Moto, "a store that is away is waited for once") else { return };
+    let proxy = Proxy::before(place.port);
+    let bench = Bench::with(Kind::Moto, &proxy, Duration::from_secs(2));
+    bench.direct.put(NAME, b"x").unwrap();
+    let file = bench.store.open(NAME, None).unwrap();
+    let requests_of = |operation: &dyn Fn() -> bool| {
+        proxy.set(|_| Some(Fault::Cut));
+        assert!(!operation(), "the store is away");
+        proxy.requests()
+    };
+    let list = || bench.store.list().is_ok();
+    assert!(requests_of(&list) > 2, "it is tried again at first");
+    assert_eq!(requests_of(&list), 1);
+    assert_eq!(requests_of(&|| bench.store.stat(NAME).is_ok()), 1);
+    assert_eq!(requests_of(&|| file.read_exact_at(&mut [0], 0).is_ok()), 1);
+
+    proxy.set(|_| None);
+    assert_eq!(content(&bench.store, NAME), b"x");
+    assert!(requests_of(&list) > 2, "it was back, so it is tried again");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(requests_of(&list) > 2, "it had time to come back");
+}
+
+#[test]
 fn a_file_is_there_or_not_whatever_fails() {
     for there in [true, false] {
         at_each_request("stat and has", &passing(), |bench, fail, context| {
