@@ -82,7 +82,9 @@ class Faults:
             few = [(name, call, self.rnd.randrange(1, most[call] + 1)) for call in itertools.islice(itertools.cycle(kinds), max(1, self.a.cases // len(ACTS)))]
             chosen += every if self.a.cases == 0 or len(few) >= len(every) else few
             possible += len(every)
-        for name, call, n in chosen: self.killed_at(self.web(name), call, n)
+        for done, (name, call, n) in enumerate(chosen):
+            if done % 100 == 0: print(f'# {done} of {len(chosen)} calls', file=sys.stderr, flush=True)
+            self.killed_at(self.web(name), call, n)
         print(f'# {len(chosen)} of {possible} calls', flush=True)
         if self.count['jobs killed'] < len(chosen) / 3: self.report('calls', [f'only {self.count["jobs killed"]} of {len(chosen)} jobs were killed'])
 
