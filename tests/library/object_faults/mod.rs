@@ -198,7 +198,7 @@ fn a_listing_is_complete_whatever_fails() {
 fn a_store_that_is_away_is_waited_for_once_in_an_operation() {
     let Some(place) = servers::place(Kind::Moto, "a store that is away is waited for once") else { return };
     let proxy = Proxy::before(place.port);
-    let bench = Bench::with(Kind::Moto, &proxy, Duration::from_secs(2));
+    let bench = Bench::with(Kind::Moto, &proxy, REQUEST);
     bench.direct.put(NAME, b"x").unwrap();
     let file = bench.store.open(NAME, None).unwrap();
     let requests_of = |operation: &dyn Fn() -> bool| {
@@ -215,7 +215,7 @@ fn a_store_that_is_away_is_waited_for_once_in_an_operation() {
     proxy.set(|_| None);
     assert_eq!(content(&bench.store, NAME), b"x");
     assert!(requests_of(&list) > 2, "it was back, so it is tried again");
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(REQUEST);
     assert!(requests_of(&list) > 2, "it had time to come back");
 }
 
