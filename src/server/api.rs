@@ -214,7 +214,9 @@ pub(super) async fn delete(
 async fn two_steps(app: &Arc<App>, act: Act, steps: &Steps, who: Who, wait: &Wait) -> Answer {
     let patience = wait.patience()?;
     if steps.dry_run {
-        return waited(&app.plan(act, &who.text).await?, patience).await;
+        let job = app.plan(act, &who.text).await?;
+        job.wait_for_client(patience).await;
+        return Ok(described(&job, job.status()));
     }
     let Some(shown) = &steps.plan else {
         let message = "send \"dry_run\": true to make a plan, and then its digest as `plan` to carry it out";

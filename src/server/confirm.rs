@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
+use serde::Deserialize;
 
 use super::App;
 use super::answer::Refusal;
@@ -20,7 +21,7 @@ use super::form::Form;
 use super::jobs::{Job, Order};
 use super::pages;
 use super::plan::Act;
-use super::request::set_name;
+use super::request::{Asked, set_name};
 use super::site::{Shared, Trouble, View, Visitor};
 
 /// How long a view waits for a plan.
@@ -31,7 +32,7 @@ impl Visitor {
     async fn plan(&self, app: &Arc<App>, act: Act) -> View {
         self.admin()?;
         let job = app.plan(act, &self.who.text).await.map_err(|refusal| self.trouble(refusal))?;
-        match job.wait(AT_ONCE).await {
+        match job.wait_for_client(AT_ONCE).await {
             Some(_) => self.job(app, &job, None).await,
             None => Ok(self.to_job(&job)),
         }
@@ -79,7 +80,7 @@ impl Visitor {
                 pages::confirm_delete(&page, &show, digest, refused)
             }
             Act::Rotate => pages::confirm_rotate(&page, &plan, digest, refused),
-            Act::Undo(_) => pages::confirm_undo(&page, &plan, digest, refused),
+            Act::Undo(set) => pages::confirm_undo(&page, set.as_ref(), &plan, digest, refused),
         };
         Ok(Html(view).into_response())
     }
@@ -92,6 +93,12 @@ impl Visitor {
         }
         let databases = databases.iter().map(|database| set_name(database)).collect::<Result<_, _>>();
         Ok(Act::Restore(self.archive(name)?, databases.map_err(|refusal| self.trouble(refusal))?))
+    }
+
+    /// Reads which restore is to be undone: that of a set, or of the only one.
+    fn undoing(&self, set: Option<&String>) -> Result<Act, Trouble> {
+        let set = set.filter(|set| !set.is_empty()).map(|set| set_name(set)).transpose();
+        Ok(Act::Undo(set.map_err(|refusal| self.trouble(refusal))?))
     }
 }
 
@@ -167,13 +174,18 @@ async fn rotate(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: 
     visitor.carry_out(&app, Act::Rotate, &form).await
 }
 
-async fn ask_undo(State(app): Shared, visitor: Visitor) -> View {
-    visitor.plan(&app, Act::Undo(None)).await
+#[derive(Deserialize)]
+struct OfSet {
+    set: Option<String>,
 }
 
-async fn undo(State(app): Shared, visitor: Visitor, headers: HeaderMap, body: Bytes) -> View {
+async fn ask_undo(State(app): Shared, visitor: Visitor, Asked(of): Asked<OfSet>) -> View {
+    visitor.plan(&app, visitor.undoing(of.set.as_ref())?).await
+}
+
+async fn undo(State(app): Shared, visitor: Visitor, Asked(of): Asked<OfSet>, headers: HeaderMap, body: Bytes) -> View {
     let form = visitor.form(&app, &headers, &body)?;
-    visitor.carry_out(&app, Act::Undo(None), &form).await
+    visitor.carry_out(&app, visitor.undoing(of.set.as_ref())?, &form).await
 }
 
 async fn job(State(app): Shared, visitor: Visitor, Path(id): Path<String>) -> View {

@@ -293,9 +293,13 @@ fn planned(done: Done) -> (Done, Option<String>) {
 }
 
 impl Job {
-    /// Asks it to end as by Ctrl-C.
+    /// Asks it to end as by Ctrl-C. What has ended stays what it is.
     pub(super) fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::SeqCst);
+        // Held, so that it cannot end in between.
+        let phase = self.phase.borrow();
+        if !matches!(*phase, Phase::Ended(_)) {
+            self.is_cancelled.store(true, Ordering::SeqCst);
+        }
     }
 
     fn is_cancelled(&self) -> bool {
@@ -309,8 +313,10 @@ impl Job {
     }
 
     fn finish(&self, done: Done, plan: Option<String>) {
-        let (done, plan) = if self.is_cancelled() { (done, None) } else { (with_cause(done), plan) };
-        self.phase.send_replace(Phase::Ended(Arc::new(Ended { done, plan, at: Utc::now() })));
+        self.phase.send_modify(|phase| {
+            let (done, plan) = if self.is_cancelled() { (done, None) } else { (with_cause(done), plan) };
+            *phase = Phase::Ended(Arc::new(Ended { done, plan, at: Utc::now() }));
+        });
     }
 
     /// Returns what it did, if it has ended.
@@ -334,6 +340,21 @@ impl Job {
     pub(super) async fn wait(&self, patience: Duration) -> Option<Arc<Ended>> {
         self.wait_for(patience, |phase| matches!(phase, Phase::Ended(_))).await;
         self.done()
+    }
+
+    /// Waits for a plan as its client does. If that goes away before it is told where the plan is, nobody can see it:
+    /// the plan is cancelled, and its turn is free.
+    pub(super) async fn wait_for_client(&self, patience: Duration) -> Option<Arc<Ended>> {
+        struct Client<'a>(Option<&'a Job>);
+        impl Drop for Client<'_> {
+            fn drop(&mut self) {
+                self.0.inspect(|job| job.cancel());
+            }
+        }
+        let mut client = Client(Some(self));
+        let ended = self.wait(patience).await;
+        client.0 = None;
+        ended
     }
 
     /// Waits until it has compared its plan, for at most this long.
@@ -374,10 +395,13 @@ impl Job {
     fn facts(&self) -> Value {
         let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let done = self.done();
+        // What was complete before the cancel reached it was done; but a plan that was cancelled can be no longer confirmed.
+        let is_done = |ended: &Ended| ended.done.is_document && matches!(ended.done.code, 0 | 3);
+        let is_taken_back = self.is_cancelled() && self.order.task.is_plan();
         let state = match done.as_deref() {
             None => "running",
+            Some(ended) if is_done(ended) && !is_taken_back => "done",
             Some(_) if self.is_cancelled() => "cancelled",
-            Some(Ended { done, .. }) if done.is_document && matches!(done.code, 0 | 3) => "done",
             Some(_) => "failed",
         };
         let progress = locked(&self.progress).clone();
@@ -474,6 +498,28 @@ mod tests {
         job.cancel();
         job.finish(Done { is_document: true, printed: Text::read(&b"{}"[..]), ..Done::default() }, Some("d".into()));
         assert_eq!((&job.document()["state"], &job.document()["plan"]), (&"cancelled".into(), &Value::Null));
+    }
+
+    #[test]
+    fn what_was_complete_before_it_was_cancelled_was_done() {
+        let jobs = Jobs::default();
+        let done = || Done { is_document: true, printed: Text::read(&b"{}"[..]), ..Done::default() };
+        // An old page offers to cancel a restore that has ended.
+        let late = jobs.register(order(Task::Change)).unwrap();
+        late.finish(done(), None);
+        late.cancel();
+        // It was past the point up to which it could be taken back.
+        let crossed = jobs.register(order(Task::Change)).unwrap();
+        crossed.cancel();
+        crossed.finish(done(), None);
+        let plan = jobs.register(plan()).unwrap();
+        plan.finish(done(), Some("d".into()));
+        plan.cancel();
+        assert_eq!([late, crossed, plan].map(|job| job.document()["state"].clone()), ["done"; 3]);
+        let cancelled = jobs.register(order(Task::Change)).unwrap();
+        cancelled.cancel();
+        cancelled.finish(Done { code: CANCELLED, ..Done::default() }, None);
+        assert_eq!(cancelled.document()["state"], "cancelled");
     }
 
     #[test]

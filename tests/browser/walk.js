@@ -151,7 +151,7 @@ main(async (browser, { base, token, hand, width, scheme }) => {
     check(/Restart python3/.test(await main.textContent()), "the advice to restart what had it open");
     await writes();
 
-    await follow(link("Undo this restore…"), /\/(undo|jobs\/\w+)$/);
+    await follow(link("Undo this restore…"), /\/(undo(\?set=\w+)?|jobs\/\w+)$/);
     await asked("Undo the last restore?");
     await follow(button("Undo the restore"), /\/jobs\//);
     await done();

@@ -2,6 +2,7 @@
 //! confirmed is carried out only as long as it is what was shown.
 
 use std::fs;
+use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
@@ -190,7 +191,7 @@ fn what_is_cancelled_while_it_is_planned_is_not_carried_out() {
 }
 
 #[test]
-fn two_plans_are_made_at_a_time_and_they_go_on_without_their_clients() {
+fn two_plans_are_made_at_a_time_and_go_on_after_their_clients_were_told_where_they_are() {
     let mut world = world("");
     let _listener = store_that_hangs(&mut world);
     let server = Server::start(&world);
@@ -283,6 +284,83 @@ fn on_the_page_a_plan_that_takes_long_is_a_job_that_becomes_the_plan() {
     let (late, held) = slowly(&server, || browser.get("/backups/app_20200101T000000Z.tar.gz/delete"));
     drop(held);
     assert!(browser.planned(late).is(404).text().contains("app_20200101T000000Z"));
+}
+
+/// Nobody else knows of a plan before its client was told where it is.
+#[test]
+fn a_plan_whose_client_left_is_cancelled() {
+    let (world, path) = backed_up();
+    let server = Server::start(&world);
+    let asked = |path: &str| {
+        let body = DRY_RUN.len();
+        let head = format!("POST {path}?wait=600 HTTP/1.1\r\nHost: x\r\nContent-Length: {body}\r\n");
+        let mut stream = server.connect();
+        write!(stream, "{head}Authorization: Bearer {ADMIN}\r\n\r\n{DRY_RUN}").unwrap();
+        stream
+    };
+    let (pid, _held) = loop {
+        let client = asked(&path);
+        let held = loop {
+            match stop_plan(&server) {
+                Some(held) => break Some(held),
+                // It had ended before it could be stopped.
+                None if client.peek(&mut [0]).is_ok() => break None,
+                None => {}
+            }
+        };
+        if let Some(held) = held {
+            break (held.0.as_raw_nonzero(), held);
+        }
+    };
+    // The client is gone. A process that stands still has its signal pending until it is killed.
+    let mut looks = 0;
+    loop {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:\t")).unwrap_or("4000");
+        if u64::from_str_radix(pending, 16).unwrap() & 0x4000 != 0 {
+            break;
+        }
+        looks += 1;
+        assert!(looks < 3000, "it plans for nobody");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Each set has a last restore of its own.
+#[test]
+fn an_undo_of_one_of_several_sets_is_confirmed_on_the_page() {
+    let world = world("");
+    world.database("other.db");
+    let text = fs::read_to_string(world.path("h.toml")).unwrap();
+    fs::write(world.path("h.toml"), format!("[sets.other.databases]\nother = 'other.db'\n{text}")).unwrap();
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let of = |name: &str| world.ask(&format!("{name}.db"), "SELECT count(*) FROM notes");
+    for name in ["app", "other"] {
+        world.sql(&format!("{name}.db"), "DELETE FROM notes WHERE id > 10");
+        let archive = world.archives().into_iter().find(|archive| archive.starts_with(name)).unwrap();
+        let plan = browser.post(&format!("/backups/{archive}/restore/plan"), &format!("databases={name}"));
+        let plan = browser.planned(plan).is(200).text();
+        let confirmed = format!("databases={name}&plan={}&confirm={name}", digest(&plan));
+        let done = browser.job(browser.post(&format!("/backups/{archive}/restore"), &confirmed));
+        assert!(done.contains(&format!(r#"href="/undo?set={name}""#)), "{done}");
+    }
+    let list = browser.get("/backups").is(200).text();
+    assert!(list.contains(r#"href="/undo?set=app""#) && list.contains(r#"href="/undo?set=other""#), "{list}");
+    assert!(browser.get("/backups?set=app").text().contains(r#"<a href="/undo?set=app">Undo the last restore</a>"#));
+    assert!(browser.planned(browser.get("/undo")).is(400).text().contains("several sets"));
+    // What the API planned, and what the page plans itself.
+    let plan = server.post("/api/v1/restore/undo?wait=60", r#"{"set": "app", "dry_run": true}"#).is(200).json();
+    let page = browser.get(&format!("/jobs/{}", plan["id"].as_str().unwrap())).is(200).text();
+    assert_eq!(plan["plan"], digest(&page));
+    assert!(page.contains(r#"action="/undo?set=app""#), "{page}");
+    browser.job(browser.post("/undo?set=app", &format!("plan={}", digest(&page))));
+    assert_eq!((of("app").as_str(), of("other").as_str()), ("10", "100"));
+    let page = browser.planned(browser.get("/undo?set=other")).is(200).text();
+    browser.job(browser.post("/undo?set=other", &format!("plan={}", digest(&page))));
+    assert_eq!((of("app").as_str(), of("other").as_str()), ("10", "10"));
+    browser.get("/undo?set=..").is(400);
 }
 
 #[test]

@@ -77,11 +77,21 @@ fn create(page: &Page, shelf: &Shelf) -> Markup {
 
 fn more(page: &Page, shelf: &Shelf) -> Markup {
     let may_undo = shelf.kinds.contains("safety");
+    // Restores of several sets have no last one: each set has its own.
+    let several = shelf.set.is_none() && shelf.sets.len() > 1;
     html! {
         @if page.is_admin && !shelf.kinds.is_empty() {
             p {
                 a href={ (page.base) "/rotate" } { "Remove old backups (rotate)" }
-                @if may_undo { " · " a href={ (page.base) "/undo" } { "Undo the last restore" } }
+                @if may_undo && several {
+                    " · Undo the last restore of "
+                    @for (at, set) in shelf.sets.iter().enumerate() {
+                        @if at > 0 { ", " }
+                        a href=(page.undo_url(Some(set))) { (printable(set)) }
+                    }
+                } @else if may_undo {
+                    " · " a href=(page.undo_url(shelf.set.as_deref())) { "Undo the last restore" }
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use super::layout::{Page, View, document};
 use super::read::{NOT_KNOWN, flag, instant, items, part, raw, shown, text, texts};
 use super::restore::{changed_since, nothing_to_do, steps};
 use super::words::{size, time, when_of};
-use crate::names::printable;
+use crate::names::{Name, printable};
 use crate::text;
 
 /// Renders the question before a backup is deleted. The form posts `plan`, the digest.
@@ -139,8 +139,8 @@ fn verdicts(page: &Page, title: &str, verdicts: &[Value]) -> Markup {
     }
 }
 
-/// Renders what undoing the last restore replaces. The form posts `plan`, the digest.
-pub fn confirm_undo(page: &Page, plan: &Value, digest: &str, refused: bool) -> String {
+/// Renders what undoing the last restore replaces, of this set or of the only one. The form posts `plan`, the digest.
+pub fn confirm_undo(page: &Page, set: Option<&Name>, plan: &Value, digest: &str, refused: bool) -> String {
     let content = html! {
         h1 { "Undo the last restore?" }
         @if refused { (changed_since("undone")) }
@@ -161,7 +161,7 @@ pub fn confirm_undo(page: &Page, plan: &Value, digest: &str, refused: bool) -> S
                     "All backups stay. Other databases are not touched."
                 },
             ))
-            (decide(page, &format!("{}/undo", page.base), digest, "Undo the restore", &format!("{}/", page.base)))
+            (decide(page, &page.undo_url(set.map(Name::as_str)), digest, "Undo the restore", &format!("{}/", page.base)))
             (steps(plan))
         }
     };

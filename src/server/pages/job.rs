@@ -186,7 +186,7 @@ fn restored(page: &Page, document: &Value) -> Markup {
         }
         (archive_line(page, "What was there before is in the safety backup ", document, "safety_backup"))
         @if page.is_admin && raw(document, "safety_backup").is_some() {
-            p { a.button.plain href={ (page.base) "/undo" } { "Undo this restore…" } }
+            p { a.button.plain href=(page.undo_url(raw(document, "set"))) { "Undo this restore…" } }
         }
     }
 }

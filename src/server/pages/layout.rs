@@ -46,6 +46,12 @@ impl Page<'_> {
         format!("{}/backups?set={}", self.base, encoded(set))
     }
 
+    /// Returns the address of the question whether to undo the last restore of a set, or of the only one.
+    pub(super) fn undo_url(&self, set: Option<&str>) -> String {
+        let set = set.map(|set| format!("?set={}", encoded(set))).unwrap_or_default();
+        format!("{}/undo{set}", self.base)
+    }
+
     /// Renders a form that changes something; nothing for a viewer.
     pub(super) fn form(&self, action: &str, class: &str, fields: &Markup) -> Markup {
         if !self.is_admin {

@@ -163,7 +163,7 @@ impl World {
             ("plan", restore_plan(page, word, &[word.to_owned()], &self.plan, word, true)),
             ("delete", confirm_delete(page, &self.show, word, true)),
             ("rotate", confirm_rotate(page, &self.rotation, word, true)),
-            ("undo", confirm_undo(page, &self.plan, word, true)),
+            ("undo", confirm_undo(page, None, &self.plan, word, true)),
             ("log", log(page, &self.log)),
             ("error", error(Some(page), page.base, 409, word, Some(word))),
         ];
@@ -461,7 +461,7 @@ fn destructive_pages_name_what_is_lost_and_bind_the_plan() {
         restore_plan(&admin(), "shop", &["shop".into(), "users".into()], &world.plan, "d1g", false),
         confirm_delete(&admin(), &world.show, "d1g", false),
         confirm_rotate(&admin(), &world.rotation, "d1g", false),
-        confirm_undo(&admin(), &world.plan, "d1g", false),
+        confirm_undo(&admin(), None, &world.plan, "d1g", false),
     ];
     for page in &pages {
         assert!(page.contains("What is lost") && page.contains("What stays"));
@@ -474,7 +474,7 @@ fn destructive_pages_name_what_is_lost_and_bind_the_plan() {
     // Without anything to do there is nothing to confirm.
     for page in [
         confirm_rotate(&admin(), &json!({"remove": [], "keep": []}), "d", false),
-        confirm_undo(&admin(), &json!({"databases": []}), "d", false),
+        confirm_undo(&admin(), None, &json!({"databases": []}), "d", false),
         restore_plan(&admin(), "shop", &[], &json!({"databases": []}), "d", false),
     ] {
         assert!(!page.contains("name=\"plan\""));
