@@ -93,6 +93,8 @@ pub enum Ask<R> {
         who: String,
         /// The archive.
         archive: Option<String>,
+        /// Hears when it is written, or printed as a warning if it cannot be.
+        written: Option<Sender<()>>,
     },
     /// Print a warning.
     Warning(String),

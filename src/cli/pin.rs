@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::Record;
 use super::{Context, Outcome, copies};
 use crate::names::ArchiveName;
 use crate::ops::LockedStore;
@@ -58,6 +59,7 @@ fn change(text: &str, pin: Pin, context: &mut Context) -> anyhow::Result<Outcome
     if place != Place::Store {
         return Err(StoreError::NotFound { name: text.to_owned(), location: store.location() }.into());
     }
+    context.records.push(Record { archive: Some(name.as_str().to_owned()), ..Record::default() });
     let locked = store.lock(Duration::from_secs(60), &context.ui.progress())?;
     let changed = match pin {
         Pin::On => locked.pin(&name)?,

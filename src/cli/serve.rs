@@ -163,7 +163,8 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
         stop: Arc::clone(&stop),
     };
     let server = std::thread::Builder::new().name("server".into()).spawn(move || serve(serving))?;
-    answer(&asked, &stop, code, downloads.as_mut(), context);
+    stop_at_a_signal(context, stop)?;
+    answer(&asked, code, downloads.as_mut(), context);
     if let Some(downloads) = downloads {
         downloads.end(context);
     }
@@ -174,10 +175,21 @@ pub(super) fn run(args: &ServeArgs, serve: Option<Serve>, context: &mut Context)
     }
 }
 
+/// Sets `stop` at a signal, on a thread of its own: this one may wait for a store. The thread ends with the process.
+fn stop_at_a_signal(context: &Context, stop: Arc<AtomicBool>) -> std::io::Result<()> {
+    let signal = context.ui.signal_flag();
+    let wait = move || {
+        while signal.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(LOOK);
+        }
+        stop.store(true, Ordering::SeqCst);
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+}
+
 /// Does what the server asks for, until it has ended.
 fn answer(
     asked: &Receiver<Ask<Opened>>,
-    stop: &AtomicBool,
     mut code: Option<OneTimeCode>,
     mut downloads: Option<&mut Downloads>,
     context: &mut Context,
@@ -191,20 +203,24 @@ fn answer(
                 .ui
                 .warning("the one-time code has expired; configure a token, or restart the server for another code");
         }
-        if context.ui.signal().is_some() {
-            stop.store(true, Ordering::SeqCst);
-        }
         match asked.recv_timeout(LOOK) {
             Ok(Ask::Listens(address)) => {
                 let serve = context.ui.paint_stderr(Tone::Strong, "serve:");
                 context.ui.note(format!("{serve} listening on {address}"));
             }
             Ok(Ask::Open { name, reply }) => {
+                // Several may have come while a store did not answer, and each would wait for it.
+                let opened = match context.ui.signal() {
+                    None => open(&name, context),
+                    Some(_) => Err((FailureKind::StoreUnreachable.code(), "the server is ending".into())),
+                };
                 // Nobody waits for it if the client went away.
-                let _ = reply.send(open(&name, context));
+                let _ = reply.send(opened);
             }
-            Ok(Ask::Log { command, is_allowed, who, archive }) => {
+            Ok(Ask::Log { command, is_allowed, who, archive, written }) => {
                 note(command, is_allowed, who.clone(), archive.clone(), context);
+                // Nobody waits for it if the client went away.
+                let _ = written.map(|written| written.send(()));
                 if let (Some(downloads), "download", true, Some(archive)) =
                     (&mut downloads, command, is_allowed, archive)
                 {

@@ -65,7 +65,8 @@ impl Guard {
         tokens.iter().find(|token| token.digest == digest).cloned()
     }
 
-    fn token(&self, headers: &HeaderMap) -> Option<Result<Token, ()>> {
+    /// Returns the token that a request names, if it names one; an error if it is not known.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<Token, ()>> {
         let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let is_scheme = |scheme: &&str| {
             text.len() > scheme.len()
@@ -144,7 +145,13 @@ impl App {
         let mut last = self.guard.last_refused.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LOGGED_EVERY) {
             *last = Some(Instant::now());
-            self.ask(Ask::Log { command: "sign-in", is_allowed: false, who: who.to_owned(), archive: None });
+            self.ask(Ask::Log {
+                command: "sign-in",
+                is_allowed: false,
+                who: who.to_owned(),
+                archive: None,
+                written: None,
+            });
         }
     }
 }

@@ -178,6 +178,20 @@ pub(super) struct Steps {
     pub(super) set: Option<String>,
 }
 
+impl Steps {
+    /// Reads them. Fails if they choose what this act does not choose from: it would do more than was meant.
+    fn read(body: &[u8], choices: &[&str]) -> Result<Self, Refusal> {
+        let steps: Self = read(body)?;
+        let given = [("databases", !steps.databases.is_empty()), ("set", steps.set.is_some())];
+        match given.iter().find(|(field, is_given)| *is_given && !choices.contains(field)) {
+            Some((field, _)) => {
+                Err(Refusal::usage(&format!("the body of the request: `{field}` cannot be chosen for this")))
+            }
+            None => Ok(steps),
+        }
+    }
+}
+
 pub(super) async fn restore(
     State(app): Shared,
     Admin(who): Admin,
@@ -185,19 +199,19 @@ pub(super) async fn restore(
     Asked(wait): Asked<Wait>,
     body: Bytes,
 ) -> Answer {
-    let steps: Steps = read(&body)?;
+    let steps = Steps::read(&body, &["databases"])?;
     let databases = steps.databases.iter().map(|database| set_name(database)).collect::<Result<Vec<Name>, _>>()?;
     two_steps(&app, Act::Restore(archive(&name)?, databases), &steps, who, &wait).await
 }
 
 pub(super) async fn undo(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
-    let steps: Steps = read(&body)?;
+    let steps = Steps::read(&body, &["set"])?;
     let set = steps.set.as_deref().map(set_name).transpose()?;
     two_steps(&app, Act::Undo(set), &steps, who, &wait).await
 }
 
 pub(super) async fn rotate(State(app): Shared, Admin(who): Admin, Asked(wait): Asked<Wait>, body: Bytes) -> Answer {
-    two_steps(&app, Act::Rotate, &read(&body)?, who, &wait).await
+    two_steps(&app, Act::Rotate, &Steps::read(&body, &[])?, who, &wait).await
 }
 
 pub(super) async fn delete(
@@ -207,7 +221,7 @@ pub(super) async fn delete(
     Asked(wait): Asked<Wait>,
     body: Bytes,
 ) -> Answer {
-    two_steps(&app, Act::Delete(archive(&name)?), &read(&body)?, who, &wait).await
+    two_steps(&app, Act::Delete(archive(&name)?), &Steps::read(&body, &[])?, who, &wait).await
 }
 
 /// Plans, or carries out what was planned: a job each.

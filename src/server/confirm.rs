@@ -64,6 +64,8 @@ impl Visitor {
             return Ok(Html(pages::job(&page, &document)).into_response());
         };
         let (mut plan, refused) = (document["document"].take(), !is_plan);
+        // What the command printed beside its document.
+        plan["warnings"] = document["warnings"].take();
         let view = match act {
             Act::Restore(name, databases) => {
                 plan["set"] = self.document(app, &["show", name.as_str()]).await?["set"].take();
@@ -76,7 +78,8 @@ impl Visitor {
                 pages::restore_plan(&page, name.as_str(), &databases, &plan, digest, refused)
             }
             Act::Delete(name) => {
-                let show = self.document(app, &["show", name.as_str()]).await?;
+                let mut show = self.document(app, &["show", name.as_str()]).await?;
+                show["warnings"] = plan["warnings"].take();
                 pages::confirm_delete(&page, &show, digest, refused)
             }
             Act::Rotate => pages::confirm_rotate(&page, &plan, digest, refused),

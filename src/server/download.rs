@@ -53,8 +53,13 @@ pub(super) async fn download(
     };
     if *method != Method::HEAD {
         // Before its first byte: a download is the whole database.
-        let archive = Some(name.to_string());
-        app.ask(Ask::Log { command: "download", is_allowed: true, who: who.text.clone(), archive });
+        let (archive, (written, is_written)) = (Some(name.to_string()), channel());
+        let who = who.text.clone();
+        app.ask(Ask::Log { command: "download", is_allowed: true, who, archive, written: Some(written) });
+        let is_written = tokio::task::spawn_blocking(move || is_written.recv_timeout(ANSWER)).await;
+        if !matches!(is_written, Ok(Ok(()))) {
+            return Err(Refusal::busy("the activity log cannot be written now"));
+        }
     }
     let mut answer = HeaderMap::new();
     let mut set = |name, text: String| {

@@ -140,6 +140,9 @@ impl Jobs {
 
     /// Registers a job, unless another one that changes something runs.
     fn register(&self, order: Order) -> Result<Arc<Job>, Refusal> {
+        if order.words.iter().any(|word| word.contains('\0')) {
+            return Err(Refusal::usage("a text cannot contain the character U+0000"));
+        }
         let id = crate::platform::random_bytes().map_err(|cause| Refusal::internal(&cause.to_string()))?;
         let id: String = id[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let mut all = locked(&self.all);

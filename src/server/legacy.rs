@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::access::Who;
 use super::answer::{Refusal, printed};
@@ -18,6 +18,7 @@ use super::documents::NOW;
 use super::jobs::{Order, Task};
 use super::request::{Admin, Viewer, archive, read};
 use super::{App, download};
+use crate::names::ArchiveName;
 
 /// How long the applications waited at most.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -46,10 +47,18 @@ async fn backup(State(app): State<Arc<App>>, Admin(who): Admin) -> Answer {
 
 /// Restores the backup that the body names, or the latest one. What it replaces is kept.
 async fn restore(State(app): State<Arc<App>>, Admin(who): Admin, body: Bytes) -> Answer {
-    let named: Value = if body.is_empty() { Value::Null } else { read(&body)? };
-    let name = NAMES.iter().find_map(|field| named.get(field)?.as_str());
-    let name = name.map(archive).transpose()?.map_or_else(|| "latest".to_owned(), |name| name.to_string());
+    let name = named(&read(&body)?)?.map_or_else(|| "latest".to_owned(), |name| name.to_string());
     job(&app, "restore", vec!["restore".into(), name, "--force".into()], who).await
+}
+
+/// Returns the backup that a body names; `None` if it is empty. Fails if it names something that is not understood:
+/// the latest backup is not what was meant.
+fn named(body: &Map<String, Value>) -> Result<Option<ArchiveName>, Refusal> {
+    match NAMES.iter().find_map(|field| body.get(*field)) {
+        Some(Value::String(name)) => archive(name).map(Some),
+        None if body.is_empty() => Ok(None),
+        _ => Err(Refusal::usage(&format!("the body of the request names no backup: give its name as `{}`", NAMES[0]))),
+    }
 }
 
 async fn remove(State(app): State<Arc<App>>, Admin(who): Admin, Path(name): Path<String>) -> Answer {

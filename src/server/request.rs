@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Query};
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, header};
 use serde::Deserialize;
 
 use super::App;
@@ -22,9 +22,10 @@ impl FromRequestParts<Arc<App>> for Viewer {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        // The script of the page looks at jobs. A cookie changes nothing under /api.
+        // The script of the page looks at jobs. A cookie changes nothing under /api. A proxy may ask for a password
+        // of its own, which browsers send with each request: that is no token.
         let headers = &parts.headers;
-        let may_sign_in = parts.method == Method::GET && !headers.contains_key(header::AUTHORIZATION);
+        let may_sign_in = parts.method == Method::GET && app.guard.token(headers).is_none();
         if may_sign_in
             && app.sessions.is_for_us(headers)
             && let Some(session) = app.sessions.find(headers)

@@ -228,15 +228,26 @@ pub(super) async fn overview(State(app): Shared, visitor: Visitor) -> View {
     // What cannot be read is shown as not known, and `health` says why.
     let read = match app.documents(&of_overview(), &visitor.who.text, RECENT).await {
         Err(refusal) if refusal.is_overload() => return Err(visitor.trouble(refusal)),
-        read => read.ok(),
+        read => read,
     };
     let base = visitor.base.clone();
     let made = app.views.make(move || {
-        let mut documents = read.and_then(|done| done.printed.documents()).unwrap_or_default().into_iter();
-        let mut next = || documents.next().and_then(|got| got.document).unwrap_or(Value::Null);
+        let (documents, mut why) = match read {
+            Ok(done) => (done.printed.documents().unwrap_or_default(), None),
+            Err(refusal) => (Vec::new(), Some(refusal.error)),
+        };
+        let mut documents = documents.into_iter();
+        let mut next = || {
+            let got = documents.next();
+            why = got.as_ref().and_then(|got| got.error.clone()).or(why.take());
+            got.and_then(|got| got.document).unwrap_or(Value::Null)
+        };
         let (status, schedule, list, rotation, health) = (next(), next(), next(), next(), next());
         let rotation = Some(&rotation).filter(|rotation| !rotation.is_null());
-        pages::overview(&visitor.page(None), &status, &health, &schedule, &list, rotation)
+        // Without the checks, nothing else says why.
+        let why = why.filter(|_| health.is_null());
+        let why = why.as_ref().and_then(|why| why["message"].as_str());
+        pages::overview(&visitor.page(why), &status, &health, &schedule, &list, rotation)
     });
     Ok(Html(made.await.map_err(|refusal| Trouble { base, refusal })?).into_response())
 }

@@ -299,6 +299,13 @@ fn the_paths_of_the_old_applications_answer_if_that_is_asked_for() {
     assert!(server.get("/api/admin/database/health").is(200).json()["checks"].is_array());
     let failed = server.post("/api/admin/database/restore", "{\"name\": \"app_20200101T000000Z.tar.gz\"}").is(404);
     assert_eq!(failed.json()["success"], false);
+    // Whoever names another backup than can be understood does not mean the latest one.
+    world.sql("app.db", "DELETE FROM notes WHERE id > 10");
+    for body in [r#"{"backup_name": null}"#, r#"{"name": 7}"#, r#"{"backupName": "a"}"#, "[]", "null"] {
+        server.post("/admin/restore-database", body).is(400);
+        server.post("/api/admin/database/restore", body).is(400);
+    }
+    assert_eq!(world.ask("app.db", "SELECT count(*) FROM notes"), "10");
     for (method, path) in [("POST", "/admin/backup-database"), ("GET", "/api/admin/database/backups")] {
         server.ask(method, path, None, "").is(401);
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use crate::serve_page::{Browser, request};
 use crate::serve_world::{ADMIN, Server, VIEWER, answer, world};
 
 #[test]
@@ -168,4 +169,66 @@ fn only_a_trusted_proxy_is_believed_about_the_client() {
         let log = world.heirloom(["log", "--config", "h.toml", "--json"]).json();
         assert_eq!(log["activities"][0]["user"], who, "{log}");
     }
+}
+
+/// A client that says what an act cannot do would get more than it meant.
+#[test]
+fn what_an_act_does_not_choose_from_is_refused() {
+    let world = world("");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let server = Server::start(&world);
+    let backup = format!("/api/v1/backups/{}", world.archives()[0]);
+    let restore = format!("{backup}/restore");
+    let (set, databases) = (r#""set": "app""#, r#""databases": ["app"]"#);
+    for (method, path, choice) in [
+        ("POST", "/api/v1/rotate", set),
+        ("POST", "/api/v1/rotate", databases),
+        ("DELETE", &backup, set),
+        ("DELETE", &backup, databases),
+        ("POST", "/api/v1/restore/undo", databases),
+        ("POST", &restore, set),
+    ] {
+        let body = format!("{{\"dry_run\": true, {choice}}}");
+        let refused = server.ask(method, path, Some(ADMIN), &body).is(400);
+        assert!(refused.text().contains("cannot be chosen"), "{}", refused.text());
+    }
+}
+
+#[test]
+fn a_text_that_no_command_line_can_hold_is_refused() {
+    let world = world("");
+    let server = Server::start(&world);
+    server.post("/api/v1/backups?wait=60", r#"{"note": "a\u0000b"}"#).is(400);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    browser.post("/backups", "set=app&note=a%00b").is(400);
+    assert!(!world.path("backups").exists());
+}
+
+/// A proxy in front of the server asks for a password of its own, which the browser sends with each request.
+#[test]
+fn a_password_of_a_proxy_is_no_token() {
+    let world = world("");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let with = |authorization: &str| {
+        let headers = format!("Host: localhost\r\nCookie: {}\r\nAuthorization: {authorization}\r\n", browser.cookie);
+        request(&server, "GET", "/api/v1/sets", &headers, "")
+    };
+    with("Basic eDp5").is(200);
+    with("Bearer wrong").is(401);
+    with(&format!("Bearer {VIEWER}")).is(200);
+}
+
+/// The log is busy for longer than anybody waits for it. The server's own log has the entry then, and before the client
+/// has anything.
+#[test]
+fn a_download_is_written_down_before_its_first_byte() {
+    let world = world("");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let server = Server::start(&world);
+    let log = rusqlite::Connection::open(world.path("backups/.heirloom/activity.db")).unwrap();
+    log.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    server.get(&format!("/api/v1/backups/{}/download", world.archives()[0])).is(200);
+    let said = server.run.said();
+    assert!(said.contains("download of app_") && said.contains("(not in the activity log"), "{said}");
 }

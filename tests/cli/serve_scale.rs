@@ -8,6 +8,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::run_world::live;
 use crate::serve_page::Browser;
 use crate::serve_world::{ADMIN, Server, world};
@@ -214,4 +216,23 @@ fn a_view_is_made_by_one_process() {
         let page = view.join().unwrap().is(200).text();
         assert!(page.contains("The list of backups is not known.") && page.contains("403 Forbidden"), "{page}");
     });
+}
+
+/// The store of a download does not answer. Its client hears nothing more, and nobody else is let in.
+#[test]
+fn a_signal_is_heeded_while_a_download_waits_for_its_store() {
+    let mut world = world("");
+    let listener = store_that_hangs(&mut world);
+    let server = Server::start(&world);
+    thread::scope(|scope| {
+        let path = "/api/v1/backups/app_20260101T000000Z.tar.gz/download";
+        let asked = scope.spawn(|| server.ask("GET", path, Some(ADMIN), ""));
+        // Never answered, and held.
+        let _request = listener.accept().unwrap();
+        server.run.signal(Signal::TERM);
+        let answer = asked.join().unwrap();
+        assert_eq!(answer.status, 0, "it was cut off, not answered: {}", answer.text());
+        assert!(TcpStream::connect(&server.address).is_err());
+    });
+    server.run.signal(Signal::KILL);
 }

@@ -61,6 +61,7 @@ fn a_second_host_with_the_same_token_shows_whose_backups_they_are_and_restores_i
     let plan = browser.plan(&theirs);
     browser.job(browser.post("/backups", "set=app"));
     assert!(!plan.contains("No such"), "{plan}");
+    assert!(plan.contains("app comes from here, ") && plan.contains(" on second"), "the warning of the plan: {plan}");
     assert_eq!(count(&world, "app.db"), "50", "a look changes nothing");
 }
 
@@ -263,4 +264,34 @@ fn a_backup_that_was_overwritten_is_said_and_replaced_from_the_page() {
     browser.job(browser.post("/backups", "set=app"));
     let page = browser.get("/").is(200).text();
     assert!(!page.contains("Critical"), "{page}");
+}
+
+/// Somebody is in the middle of editing the configuration, or broke it.
+#[test]
+fn a_configuration_that_cannot_be_read_is_named_on_the_overview() {
+    let world = world("");
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    fs::write(world.path("h.toml"), "[sets").unwrap();
+    let page = browser.get("/").is(200).text();
+    assert!(page.contains("The state is not known") && page.contains("h.toml:1: "), "{page}");
+}
+
+#[test]
+fn the_log_names_the_backup_that_somebody_no_longer_keeps() {
+    let world = world("");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    let name = newest(&world);
+    for mark in ["pin", "unpin"] {
+        browser.post(&format!("/backups/{name}/{mark}"), "").is(303);
+    }
+    let log = server.get("/api/v1/log").is(200).json();
+    let who = "ops from 127.0.0.1";
+    for (at, command) in ["unpin", "pin"].iter().enumerate() {
+        let entry = &log["activities"][at];
+        assert_eq!((&entry["command"], &entry["user"]), (&(*command).into(), &who.into()), "{entry}");
+        assert_eq!(entry["archive"], name, "{entry}");
+    }
 }

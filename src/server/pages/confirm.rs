@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::backup::summary;
 use super::layout::{Page, View, document};
 use super::read::{NOT_KNOWN, flag, instant, items, part, raw, shown, text, texts};
-use super::restore::{changed_since, nothing_to_do, steps};
+use super::restore::{changed_since, nothing_to_do, steps, warned};
 use super::words::{size, time, when_of};
 use crate::names::{Name, printable};
 use crate::text;
@@ -21,6 +21,7 @@ pub fn confirm_delete(page: &Page, show: &Value, digest: &str, refused: bool) ->
         h1 { "Delete this backup?" }
         @if refused { (changed_since("deleted")) }
         (summary(page, show))
+        (warned(show))
         (pair(
             &html! {
                 @if let (Some(copy), Some(name)) = (copies.first(), name) {
@@ -83,6 +84,7 @@ pub fn confirm_rotate(page: &Page, plan: &Value, digest: &str, refused: bool) ->
             (decide(page, &format!("{}/rotate", page.base), digest, &removal, &format!("{}/backups", page.base)))
         }
         (warnings(plan))
+        (warned(plan))
         @if !remove.is_empty() { (verdicts(page, "Removed", remove)) }
         @for copy in copies {
             @let remove = items(part(copy, "retention"), "remove");

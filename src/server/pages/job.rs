@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::layout::{Page, View, document_with, encoded};
 use super::read::{flag, items, number, part, raw, shown, text, texts};
+use super::restore::warned;
 use super::words::{Mark, advice, sentence, size, what_to_do, when_of};
 use crate::names::printable;
 use crate::text;
@@ -98,6 +99,7 @@ fn ended(page: &Page, job: &Value) -> Markup {
             p { "It was cancelled. What was complete before that stays; nothing is left half done." }
         }
         @if !document.is_null() { (result(page, document)) }
+        (warned(job))
     }
 }
 
@@ -124,8 +126,7 @@ fn result(page: &Page, document: &Value) -> Markup {
             }
         }
         @for name in texts(document, "removed") { p.long { "Deleted " (name) "." } }
-        @let warnings = texts(document, "warnings");
-        @if !warnings.is_empty() { ul { @for warning in warnings { li { (Mark::Warning.named(&warning)) } } } }
+        (warned(document))
     }
 }
 

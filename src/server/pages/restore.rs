@@ -135,8 +135,15 @@ pub(super) fn steps(plan: &Value) -> Markup {
             }
             @if nothing_to_do(plan) { p { "No database is changed." } }
         }
-        @let warnings = texts(plan, "warnings");
-        @if !warnings.is_empty() { ul { @for warning in warnings { li { (Mark::Warning.named(&warning)) } } } }
+        (warned(plan))
+    }
+}
+
+/// Renders the warnings of a plan or a job.
+pub(super) fn warned(value: &Value) -> Markup {
+    let warnings = texts(value, "warnings");
+    html! {
+        @if !warnings.is_empty() { ul { @for warning in warnings { li.long { (Mark::Warning.named(&warning)) } } } }
     }
 }
 
