@@ -80,8 +80,8 @@ pub enum Ask<R> {
     Open {
         /// Its name.
         name: String,
-        /// Takes the archive, or the exit code and the text of an error.
-        reply: Sender<Result<R, (u8, String)>>,
+        /// Takes the archive, or the exit code and the error object.
+        reply: Sender<Result<R, (u8, Option<Value>)>>,
     },
     /// Write a line into the activity log.
     Log {

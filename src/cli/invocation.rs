@@ -93,10 +93,10 @@ impl Invocation {
         let mut ours = ours.iter().map(String::as_str);
         while let Some(word) = ours.next() {
             let option = word.split_once('=').map_or(word, |(option, _)| option);
-            match dropped.contains(&option) {
+            // A person will run it, so flags for scripts are dropped.
+            match dropped.contains(&option) || ["--color", "--progress"].contains(&option) {
                 true if option == word => drop(ours.next()),
                 true => {}
-                // A person will run it, so flags for scripts are dropped.
                 false if matches!(word, "--json" | "-q" | "--quiet") => {}
                 false => kept.push(word),
             }

@@ -312,7 +312,14 @@ fn dispatch(command: &Command, serve: Option<Serve>, context: &mut Context) -> a
         Command::Cleanup(args) if !args.is_read_only() => ("cleanup", cleanup::run(args, context)),
         // Its jobs are logged.
         Command::Run(args) => return run::run(args, context),
-        Command::Serve(args) => return serve::run(args, serve, context),
+        Command::Serve(args) => {
+            let result = serve::run(args, serve, context);
+            // Beside an application, nobody sees that it is not there. One that was told to end has nothing to report.
+            if result.is_err() {
+                notices::note("serve", &result, started, context);
+            }
+            return result;
+        }
         Command::Delete(args) if !args.is_read_only() => ("delete", delete::run(args, context)),
         Command::Pin(args) => ("pin", pin::run(args, context)),
         Command::Unpin(args) => ("unpin", pin::run_unpin(args, context)),

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::serve_code::OneTimeCode;
 use super::serve_notices::Downloads;
 use super::ui::Tone;
-use super::{Context, Outcome};
+use super::{Context, Outcome, exit};
 use crate::config::{FileLayer, ServerToken, TokenSource, is_address, is_local};
 use crate::digest::Sha256;
 use crate::failure::{Failure, FailureKind, Remedy};
 use crate::names::{ArchiveName, Name};
-use crate::ops::explain::explain;
 use crate::platform;
 use crate::report::log::Activity;
 use crate::report::server::NewToken;
@@ -212,7 +213,7 @@ fn answer(
                 // Several may have come while a store did not answer, and each would wait for it.
                 let opened = match context.ui.signal() {
                     None => open(&name, context),
-                    Some(_) => Err((FailureKind::StoreUnreachable.code(), "the server is ending".into())),
+                    Some(_) => Err((FailureKind::Busy.code(), None)),
                 };
                 // Nobody waits for it if the client went away.
                 let _ = reply.send(opened);
@@ -238,15 +239,15 @@ fn answer(
     }
 }
 
-fn open(name: &str, context: &Context) -> Result<Opened, (u8, String)> {
+fn open(name: &str, context: &Context) -> Result<Opened, (u8, Option<Value>)> {
     let open = || -> anyhow::Result<Opened> {
         let name = ArchiveName::new(name)?;
         let store = context.store()?;
         Ok(store.store().open(name.as_str(), None)?)
     };
     open().map_err(|error| {
-        let failure = explain(&error);
-        (failure.kind.code(), failure.message)
+        let (code, error) = exit::judged(Err(error), &context.typed, &context.ui);
+        (code, error.and_then(|error| serde_json::to_value(error).ok()))
     })
 }
 

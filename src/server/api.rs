@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use super::child::PROMETHEUS;
 use super::documents::NOW;
 use super::jobs::{Job, Order, Task};
 use super::plan::Act;
-use super::request::{Admin, Asked, Viewer, archive, read, set_name};
+use super::request::{Admin, Asked, Path, Viewer, archive, read, set_name};
 use super::{App, download};
 use crate::config::Role;
 use crate::names::Name;

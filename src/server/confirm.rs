@@ -9,21 +9,26 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::App;
 use super::answer::Refusal;
+use super::documents::RECENT;
 use super::form::Form;
 use super::jobs::{Job, Order};
 use super::pages;
 use super::plan::Act;
-use super::request::{Asked, set_name};
+use super::request::{Asked, Path, set_name};
 use super::site::{Shared, Trouble, View, Visitor};
+use crate::names::ArchiveName;
 
+/// The exit code for a key that is missing.
+const NO_KEY: u8 = 17;
 /// How long a view waits for a plan.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
@@ -78,7 +83,7 @@ impl Visitor {
                 pages::restore_plan(&page, name.as_str(), &databases, &plan, digest, refused)
             }
             Act::Delete(name) => {
-                let mut show = self.document(app, &["show", name.as_str()]).await?;
+                let mut show = self.described(app, name).await?;
                 show["warnings"] = plan["warnings"].take();
                 pages::confirm_delete(&page, &show, digest, refused)
             }
@@ -86,6 +91,21 @@ impl Visitor {
             Act::Undo(set) => pages::confirm_undo(&page, set.as_ref(), &plan, digest, refused),
         };
         Ok(Html(view).into_response())
+    }
+
+    /// Describes a backup; one that no key of this host opens is described as the list does. It can be deleted all the
+    /// same.
+    async fn described(&self, app: &Arc<App>, name: &ArchiveName) -> Result<Value, Trouble> {
+        match app.document(&["show", name.as_str()], &self.who.text, RECENT).await {
+            Ok(show) => Ok(show.document().unwrap_or(Value::Null)),
+            Err(refusal) if refusal.error["code"] == NO_KEY => {
+                let mut list = self.document(app, &["list"]).await?;
+                let mut listed = list["archives"].as_array_mut().into_iter().flatten();
+                let found = listed.find(|archive| archive["archive"] == name.as_str());
+                found.map(Value::take).ok_or_else(|| self.trouble(refusal))
+            }
+            Err(refusal) => Err(self.trouble(refusal)),
+        }
     }
 
     /// Reads what is to be restored.

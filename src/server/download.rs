@@ -88,11 +88,7 @@ async fn open(app: &Arc<App>, name: &ArchiveName) -> Result<Opened, Refusal> {
     let received = tokio::task::spawn_blocking(move || answer.recv_timeout(ANSWER)).await;
     match received {
         Ok(Ok(Ok(opened))) => Ok(opened),
-        Ok(Ok(Err((code, message)))) => {
-            let mut refusal = Refusal::of(code, None);
-            refusal.error["message"] = message.into();
-            Err(refusal)
-        }
+        Ok(Ok(Err((code, error)))) => Err(Refusal::of(code, error)),
         _ => Err(Refusal::busy("the store does not answer")),
     }
 }

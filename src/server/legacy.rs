@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -16,7 +16,7 @@ use super::access::Who;
 use super::answer::{Refusal, printed};
 use super::documents::NOW;
 use super::jobs::{Order, Task};
-use super::request::{Admin, Viewer, archive, read};
+use super::request::{Admin, Path, Viewer, archive, read};
 use super::{App, download};
 use crate::names::ArchiveName;
 

@@ -44,6 +44,19 @@ impl FromRequestParts<Arc<App>> for Admin {
     }
 }
 
+/// A part of the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl FromRequestParts<Arc<App>> for Path<String> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        // What is not UTF-8 names nothing.
+        let part = axum::extract::Path::from_request_parts(parts, app).await;
+        part.map(|axum::extract::Path(text)| Self(text)).map_err(|_| Refusal::not_found())
+    }
+}
+
 /// What stands behind the question mark.
 pub(super) struct Asked<T>(pub(super) T);
 

@@ -51,7 +51,7 @@ impl Sessions {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = path.trim_matches('/');
         let base = if path.is_empty() { String::new() } else { format!("/{path}") };
-        let origin = url.map(|_| format!("{scheme}://{host}").to_ascii_lowercase());
+        let origin = url.map(|_| format!("{scheme}://{}", without_default_port(scheme, host)).to_ascii_lowercase());
         Self { base, origin, all: Mutex::default() }
     }
 
@@ -151,7 +151,10 @@ impl Sessions {
         let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
         let host = host.to_ascii_lowercase();
         match &self.origin {
-            Some(origin) => origin.split_once("://").is_some_and(|(_, own)| own == host),
+            // A proxy may name the port that browsers leave out.
+            Some(origin) => {
+                origin.split_once("://").is_some_and(|(scheme, own)| own == without_default_port(scheme, &host))
+            }
             None => is_loopback(&host),
         }
     }
@@ -170,6 +173,12 @@ impl Sessions {
             (None, None) => false,
         }
     }
+}
+
+/// Leaves out the port that the scheme implies, as browsers do.
+fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
+    let port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    host.strip_suffix(port).unwrap_or(host)
 }
 
 /// Returns whether a host, perhaps with a port, is a name of this machine.
@@ -216,6 +225,22 @@ mod tests {
         assert_eq!((found.name.as_str(), found.role), ("ops", Role::Admin));
         own.end(&headers(&[("cookie", pair)]));
         assert!(own.find(&headers(&[("cookie", pair)])).is_none());
+    }
+
+    #[test]
+    fn the_port_that_a_scheme_implies_may_be_named_or_left_out() {
+        for (url, origin, other) in [
+            ("https://a.example:443/x/", "https://a.example", "a.example:80"),
+            ("https://a.example/", "https://a.example", "a.example:8443"),
+            ("http://a.example:80/", "http://a.example", "a.example:443"),
+        ] {
+            let own = sessions(Some(url));
+            let port = if url.starts_with("https") { "443" } else { "80" };
+            assert!(own.is_for_us(&headers(&[("host", "a.example")])), "{url}");
+            assert!(own.is_for_us(&headers(&[("host", &format!("a.example:{port}"))])), "{url}");
+            assert!(!own.is_for_us(&headers(&[("host", other)])), "{url}");
+            assert!(own.is_from_us(&headers(&[("origin", origin)])), "{url}");
+        }
     }
 
     #[test]

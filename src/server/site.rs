@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -22,7 +22,7 @@ use super::documents::{NOW, RECENT};
 use super::form::Form;
 use super::jobs::{Job, Order, Task};
 use super::pages::{self, Page, WayIn};
-use super::request::{Asked, archive, set_name};
+use super::request::{Asked, Path, archive, set_name};
 use super::session::Session;
 use super::{App, download};
 use crate::config::Role;

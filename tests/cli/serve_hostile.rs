@@ -171,6 +171,17 @@ fn only_a_trusted_proxy_is_believed_about_the_client() {
     }
 }
 
+/// A name that is not UTF-8 is one that nothing has, in the form of all errors.
+#[test]
+fn a_path_that_is_no_text_is_not_found() {
+    let world = world("");
+    let server = Server::start(&world);
+    for path in ["/api/v1/backups/%FF", "/api/v1/backups/%FF/download", "/api/v1/jobs/%FF"] {
+        assert_eq!(server.get(path).is(404).json()["error"]["code"], 12, "{path}");
+        server.ask("GET", path, None, "").is(401);
+    }
+}
+
 /// A client that says what an act cannot do would get more than it meant.
 #[test]
 fn what_an_act_does_not_choose_from_is_refused() {

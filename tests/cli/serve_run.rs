@@ -1,8 +1,11 @@
 //! `heirloom run --listen`: the server beside an application.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::run_world::{Run, live, nobody_is_left};
 use crate::serve_world::{ADMIN, Server, world};
@@ -36,6 +39,12 @@ fn a_server_answers_beside_the_application_and_ends_with_it() {
 #[test]
 fn a_port_that_is_taken_does_not_keep_the_application_from_starting() {
     let world = world("");
+    let text = fs::read_to_string(world.path("h.toml")).unwrap();
+    let receiver = world.path("receiver");
+    fs::write(&receiver, format!("#!/bin/sh\ncat >>{}\n", world.path("got").display())).unwrap();
+    fs::set_permissions(&receiver, fs::Permissions::from_mode(0o755)).unwrap();
+    let notify = format!("[notify.alert]\non = 'failure'\ncommand = ['{}']\n", receiver.display());
+    fs::write(world.path("h.toml"), text + &notify).unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut run = start(&world, &taken.local_addr().unwrap().to_string());
     run.says("started sleep as process");
@@ -43,4 +52,6 @@ fn a_port_that_is_taken_does_not_keep_the_application_from_starting() {
     run.says("saved app_");
     run.signal(Signal::TERM);
     assert_eq!(run.code(), 143, "{}", run.said());
+    let got: Value = serde_json::from_str(&fs::read_to_string(world.path("got")).unwrap()).unwrap();
+    assert!(got.to_string().contains("cannot serve on"), "{got:#}");
 }

@@ -295,3 +295,44 @@ fn the_log_names_the_backup_that_somebody_no_longer_keeps() {
         assert_eq!(entry["archive"], name, "{entry}");
     }
 }
+
+/// The hosts that back up need no secret key. Old backups can be deleted all the same.
+#[test]
+fn a_backup_that_no_key_here_opens_is_deleted_on_the_page() {
+    let world = world("");
+    let recipient = world.heirloom(["key", "new", "far.key"]).success().stdout;
+    let text = fs::read_to_string(world.path("h.toml")).unwrap();
+    let encryption = format!("[encryption]\nrecipients = ['{}']\n", recipient.trim());
+    fs::write(world.path("h.toml"), encryption + &text).unwrap();
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let old = newest(&world);
+    let server = Server::start(&world);
+    let browser = Browser::enter(&server, "localhost", ADMIN);
+    browser.job(browser.post("/backups", "set=app"));
+    let page = browser.planned(browser.get(&format!("/backups/{old}/delete"))).is(200).text();
+    assert!(page.contains("Delete this backup?") && page.contains("other backups of <strong>app</strong>"), "{page}");
+    browser.job(browser.post(&format!("/backups/{old}/delete"), &format!("plan={}", digest(&page))));
+    assert!(!world.path(format!("backups/{old}")).exists());
+    let last = newest(&world);
+    let refused = browser.planned(browser.get(&format!("/backups/{last}/delete"))).is(409).text();
+    assert!(refused.contains("last good"), "{refused}");
+}
+
+/// The disk of the store is away. What is said can be followed by a person.
+#[test]
+fn a_store_that_is_gone_is_reported_with_what_to_do() {
+    let world = world("");
+    world.heirloom(["backup", "--config", "h.toml"]).success();
+    let name = newest(&world);
+    let server = Server::start(&world);
+    fs::rename(world.path("backups"), world.path("away")).unwrap();
+    let made = server.post("/api/v1/backups?wait=60", "").is(503).json();
+    let hint = made["error"]["hint"].as_str().unwrap();
+    assert!(hint.ends_with("heirloom backup --config h.toml --new-store"), "{hint}");
+    let download = server.get(&format!("/api/v1/backups/{name}/download")).is(503).json();
+    assert_eq!(
+        (&download["error"]["kind"], download["error"]["code"].as_u64()),
+        (&"store_unreachable".into(), Some(16))
+    );
+    assert!(download["error"]["hint"].as_str().is_some_and(|hint| hint.contains("mount the disk")), "{download}");
+}
