@@ -114,7 +114,9 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     };
     let facts = gather(&request, &context.ui.progress())?;
     let mut report = judge(&facts);
-    let archives = facts.store.as_ref().ok().map(|store| BySet::new(store.inventory.clone()));
+    let has_patterns = !context.settings.each.is_empty();
+    let store = facts.store.as_ref().ok().filter(|_| has_patterns);
+    let archives = store.map(|store| BySet::new(store.inventory.clone()));
     for each in &context.settings.each {
         if args.choice.set.as_ref().is_none_or(|set| *set == each.name) && !args.choice.names_database() {
             report.checks.extend(pattern(each, archives.as_ref(), context));
