@@ -16,7 +16,7 @@ use crate::names::{HostLabel, Name};
 use crate::ops::Repository;
 use crate::ops::backup::own_stream;
 use crate::ops::copies::Known;
-use crate::ops::inventory::{Inventory, Reading, inventory};
+use crate::ops::inventory::{Inventory, Reading, shared_inventory};
 use crate::ops::restore;
 use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
@@ -95,7 +95,7 @@ pub struct Request<'a> {
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
     let now = request.clock.now();
     let store = store_facts(request, now, progress)?;
-    let inventory = store.as_ref().ok().map(|store| &store.inventory);
+    let inventory = store.as_ref().ok().map(|store| &*store.inventory);
     let stale = store.as_ref().map(|store| store.stale.as_slice()).unwrap_or_default();
     let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
@@ -150,7 +150,7 @@ fn store_facts(
         Ok(store) => store,
         Err(error) => return Ok(Err(reason(error))),
     };
-    let inventory = match inventory(store, request.reading, progress) {
+    let inventory = match shared_inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,
         Err(error) if is_interruption(&error) => return Err(Interrupted),
         Err(error) => return Ok(Err(format!("{error:#}"))),
