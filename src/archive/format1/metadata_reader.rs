@@ -176,7 +176,7 @@ mod tests {
             assert!(rest.len() < 64 && rest.iter().all(|byte| *byte == b' '), "{blanks}");
             assert_eq!(format(&json).unwrap(), Some(1));
             // What is not blank is read, wherever it is.
-            for wrong in ["{\"format\":1", "{\"format\":1}x", "{\"format\":\"1", "\0"] {
+            for wrong in ["{\"format\":1", "{\"format\":1}\u{c}", "{\"format\":1}x", "{\"format\":\"1", "\0"] {
                 assert!(format(&room(wrong, blanks)).is_err(), "{wrong}, {blanks}");
             }
             let late = [room(r#"{"format":1}"#, blanks), room("{}", blanks)].concat();
