@@ -110,7 +110,10 @@ impl Inventory {
 
 /// The listing of a store for commands that change nothing: it is made once.
 #[derive(Debug, Clone, Default)]
-pub struct Listing(Arc<Mutex<Option<Result<Arc<Inventory>, Outage>>>>);
+pub struct Listing(Arc<Mutex<Option<Found>>>);
+
+/// What was found; the same error again is as good as asking again.
+type Found = Result<Arc<Inventory>, Outage>;
 
 /// The store was unreachable. Asking it again would take as long as the first time.
 #[derive(Debug)]

@@ -37,9 +37,12 @@ pub struct Unlinked {
 /// The processes that have deleted files open, read once for databases that are looked at one right after the other.
 #[derive(Debug, Default)]
 pub struct DeletedFiles {
-    /// When they were read, and the names of the deleted files of each process that has some.
-    read: Option<(Instant, Vec<(u32, Vec<PathBuf>)>)>,
+    /// When they were read.
+    read: Option<(Instant, Vec<Suspect>)>,
 }
+
+/// A process, and the former names of its deleted files.
+type Suspect = (u32, Vec<PathBuf>);
 
 /// How long what was read is used. Files can be deleted at any time after a database was checked, which is used for
 /// longer than this: a few more milliseconds before the check change nothing.
@@ -50,12 +53,11 @@ impl DeletedFiles {
     pub(in crate::database) fn find(&mut self, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
         let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
         let wanted = [path, &wal_path, &shm_path].map(Path::file_name);
-        let is_suspect =
-            |(_, names): &&(u32, Vec<PathBuf>)| names.iter().any(|name| wanted.contains(&name.file_name()));
+        let is_suspect = |(_, names): &&Suspect| names.iter().any(|name| wanted.contains(&name.file_name()));
         self.processes().iter().filter(is_suspect).find_map(|(pid, _)| in_process(*pid, path, main))
     }
 
-    fn processes(&mut self) -> &[(u32, Vec<PathBuf>)] {
+    fn processes(&mut self) -> &[Suspect] {
         let read = self.read.take().filter(|(at, _)| at.elapsed() < SHARED_FOR);
         let names = |pid| {
             let names: Vec<PathBuf> = deleted_files(pid).ok()?.into_iter().map(|(_, named)| named).collect();
