@@ -6,6 +6,7 @@
 //! a backup finds an archive of its own file and a newer one of another file (x, y, x), it belongs to another
 //! application, and from then on its archives form a separate stream for that file.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -59,15 +60,17 @@ pub struct Before {
 /// Examines the archives before a backup of the database of `stream`, copied from `file`. The archives are newest
 /// first.
 pub fn before(
-    snapshots: &[Snapshot],
+    snapshots: &[impl Borrow<Snapshot>],
     stream: &Stream,
     database: &Name,
     file: Option<&FileIdentity>,
     now: DateTime<Utc>,
 ) -> Before {
-    let of_place = |snapshot: &'_ Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
+    let snapshots: Vec<&Snapshot> = snapshots.iter().map(Borrow::borrow).collect();
+    let of_place = |snapshot: &Snapshot| snapshot.databases.iter().position(|brief| brief.stream.same_place(stream));
     let mut family: Vec<(&Snapshot, &Brief)> = snapshots
         .iter()
+        .copied()
         .filter(|snapshot| snapshot.kind != Kind::Safety && !snapshot.is_plain() && !snapshot.is_closed())
         .filter_map(|snapshot| of_place(snapshot).map(|index| (snapshot, &snapshot.databases[index])))
         .collect();
@@ -91,7 +94,7 @@ pub fn before(
         let of_set = |snapshot: &&Snapshot| {
             snapshot.set == stream.set && snapshot.host == stream.host && snapshot.kind != Kind::Safety
         };
-        let others = snapshots.iter().filter(of_set);
+        let others = snapshots.iter().copied().filter(of_set);
         others
             .flat_map(|snapshot| &snapshot.databases)
             .find(|brief| brief.name == *database && brief.stream.path().is_some())

@@ -14,6 +14,7 @@ use crate::config::{Check as Configured, EachSettings};
 use crate::failure::{Failure, FailureKind, is_interruption, message};
 use crate::names::{Name, printable};
 use crate::ops::health::{Check, FurtherStore, Report, Request, State, Subject, Watched, gather, judge};
+use crate::ops::inventory::Inventory;
 use crate::ops::jobs::each::BySet;
 use crate::ops::jobs::retention::{configured_policy, known, shrinks_off};
 use crate::report::quantity::{BACKUP_TIME, Quantity, VERIFIED_TIME};
@@ -114,7 +115,9 @@ fn report(args: &HealthArgs, context: &Context) -> anyhow::Result<Report> {
     };
     let facts = gather(&request, &context.ui.progress())?;
     let mut report = judge(&facts);
-    let archives = facts.store.as_ref().ok().map(|store| BySet::new(store.inventory.clone()));
+    let has_patterns = !context.settings.each.is_empty();
+    let store = facts.store.as_ref().ok().filter(|_| has_patterns);
+    let archives = store.map(|store| BySet::new(Inventory::clone(&store.inventory)));
     for each in &context.settings.each {
         if args.choice.set.as_ref().is_none_or(|set| *set == each.name) && !args.choice.names_database() {
             report.checks.extend(pattern(each, archives.as_ref(), context));

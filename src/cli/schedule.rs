@@ -1,5 +1,7 @@
 //! `heirloom schedule`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::choice::ChoiceArgs;
@@ -10,11 +12,10 @@ use super::{Context, Outcome, text};
 use crate::config::age_text;
 use crate::failure::Failure;
 use crate::names::Name;
-use crate::ops::inventory::inventory;
+use crate::ops::inventory::{Inventory, shared_inventory};
 use crate::ops::jobs::schedule::last;
 use crate::report::schedule::{Planned, Upcoming};
 use crate::schedule::{Due, Follow, Job, Last, Looks, Schedule, Timing};
-use crate::snapshot::Snapshot;
 use crate::store::StoreError;
 
 /// Print what the schedule runs next, or the same schedule for systemd or cron
@@ -71,7 +72,7 @@ pub(super) fn run(args: &ScheduleArgs, context: &mut Context) -> anyhow::Result<
     let (archives, outcome) = archives(context);
     let mut jobs = Vec::new();
     for chosen in &chosen {
-        let last = archives.as_ref().map(|archives| last(chosen, archives, &context.surroundings(), now));
+        let last = archives.as_ref().map(|archives| last(chosen, &archives.snapshots, &context.surroundings(), now));
         if let Some(ahead) = last.and_then(|last| last.ahead) {
             let dated = ahead.format("%Y-%m-%dT%H:%M:%SZ");
             context.ui.warning(format!(
@@ -104,15 +105,15 @@ pub(super) fn run(args: &ScheduleArgs, context: &mut Context) -> anyhow::Result<
 }
 
 /// Reads the archives of the store; `None` with a warning if they are not to be had.
-fn archives(context: &Context) -> (Option<Vec<Snapshot>>, Outcome) {
-    let read = context.store().map_err(anyhow::Error::from).and_then(|store| {
-        let found = inventory(&store, &context.reading(), &context.ui.progress())?;
-        Ok(found.snapshots)
-    });
+fn archives(context: &Context) -> (Option<Arc<Inventory>>, Outcome) {
+    let read = context
+        .store()
+        .map_err(anyhow::Error::from)
+        .and_then(|store| shared_inventory(&store, &context.reading(), &context.ui.progress()));
     match read {
         Ok(archives) => (Some(archives), Outcome::Done),
         // No backup was made yet.
-        Err(error) if is_new(&error) => (Some(Vec::new()), Outcome::Done),
+        Err(error) if is_new(&error) => (Some(Arc::default()), Outcome::Done),
         Err(error) => {
             context.ui.warning(format!("the last backups are not known: {error:#}"));
             (None, Outcome::Problems)

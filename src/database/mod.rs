@@ -31,11 +31,11 @@ pub use copies::compare::{difference, page_size, same_content};
 pub use copies::recover::{copy_with_sidecars, recover};
 pub use copies::vacuum::vacuum;
 pub use error::{SourceError, TargetError};
-pub use files::source_file::{is_blank, probe, refuse_unlinked};
+pub use files::source_file::{is_blank, probe, refuse_unlinked, refuse_unlinked_among};
 pub use format::page_checksums::set_missing_checksum;
 pub use look::look;
 pub use processes::holders::{Holder, Holders, holders};
-pub use processes::unlinked::Unlinked;
+pub use processes::unlinked::{DeletedFiles, Unlinked};
 pub use replace::live_database::{Committed, Compared, Locked, Replacement, Written};
 pub use replace::replace_file::{
     Offline, Placed, Proof, Replaced, bring_back, exchange, place_new, place_over_unusable, set_aside, take_away,

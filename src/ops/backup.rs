@@ -3,6 +3,7 @@
 mod capture;
 mod note;
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -163,7 +164,13 @@ pub fn stream_of(source: &Source, set: &Name, host: &HostLabel) -> Stream {
 }
 
 /// Returns the stream that a backup of a database would belong to now. The archives are newest first.
-pub fn own_stream(source: &Source, set: &Name, host: &HostLabel, archives: &[Snapshot], now: DateTime<Utc>) -> Stream {
+pub fn own_stream(
+    source: &Source,
+    set: &Name,
+    host: &HostLabel,
+    archives: &[impl Borrow<Snapshot>],
+    now: DateTime<Utc>,
+) -> Stream {
     let stream = stream_of(source, set, host);
     let file = platform::file_identity(&source.path).ok().flatten();
     let before = lineage::before(archives, &stream, &source.name, file.as_ref(), now);

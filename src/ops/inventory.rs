@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::Repository;
@@ -33,10 +33,19 @@ const WORTH_A_THREAD: usize = 100;
 ///
 /// An error of the store fails the listing: an incomplete listing must never look like a store with few archives.
 pub fn inventory(repository: &Repository, reading: &Reading, progress: &dyn Progress) -> anyhow::Result<Inventory> {
+    shared_inventory(repository, reading, progress).map(Arc::unwrap_or_clone)
+}
+
+/// Does the same for callers that change nothing in it: several commands of one process need no copy.
+pub fn shared_inventory(
+    repository: &Repository,
+    reading: &Reading,
+    progress: &dyn Progress,
+) -> anyhow::Result<Arc<Inventory>> {
     let read = || read(repository, reading, progress);
     match repository.listing() {
         Some(listing) => listing.get(read),
-        None => read(),
+        None => read().map(Arc::new),
     }
 }
 

@@ -110,7 +110,10 @@ impl Inventory {
 
 /// The listing of a store for commands that change nothing: it is made once.
 #[derive(Debug, Clone, Default)]
-pub struct Listing(Arc<Mutex<Option<Result<Inventory, Outage>>>>);
+pub struct Listing(Arc<Mutex<Option<Found>>>);
+
+/// What was found; the same error again is as good as asking again.
+type Found = Result<Arc<Inventory>, Outage>;
 
 /// The store was unreachable. Asking it again would take as long as the first time.
 #[derive(Debug)]
@@ -121,12 +124,12 @@ struct Outage {
 
 impl Listing {
     /// Returns the listing; makes it if nobody did. Other errors than an unreachable store are not kept.
-    pub(super) fn get(&self, read: impl FnOnce() -> anyhow::Result<Inventory>) -> anyhow::Result<Inventory> {
+    pub(super) fn get(&self, read: impl FnOnce() -> anyhow::Result<Inventory>) -> anyhow::Result<Arc<Inventory>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match kept.take() {
             Some(found) => found,
             None => match read().map_err(anyhow::Error::downcast) {
-                Ok(found) => Ok(found),
+                Ok(found) => Ok(Arc::new(found)),
                 Err(Ok(StoreError::Unreachable { location, cause })) => {
                     Err(Outage { location, cause: Arc::new(cause) })
                 }
@@ -135,7 +138,7 @@ impl Listing {
             },
         };
         let again = match &found {
-            Ok(found) => Ok(found.clone()),
+            Ok(found) => Ok(Arc::clone(found)),
             Err(outage) => Err(outage.error().into()),
         };
         *kept = Some(found);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::platform::supervise::{Start, Supervised};
 const KILL_AFTER: Duration = Duration::from_secs(10);
 /// How often a child is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// The same once its stderr is closed, as it is when a process ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The nice value of what is only looked at: a backup and the application come first.
 pub(super) const LOOKING: i32 = 10;
 /// The nice value of what was ordered: that of this program.
@@ -104,7 +106,7 @@ impl Program {
             }
             let _ = sender.send(done);
         })?;
-        let mut asked: Option<Instant> = None;
+        let (mut asked, mut done): (Option<Instant>, Option<Done>) = (None, None);
         let ended = loop {
             if let Some(ended) = process.ended() {
                 break ended;
@@ -117,10 +119,17 @@ impl Program {
                 Some(at) if at.elapsed() > KILL_AFTER => process.send(SIGKILL),
                 _ => {}
             }
-            thread::sleep(LOOK);
+            if done.is_some() {
+                thread::sleep(LOOK_AGAIN);
+            } else {
+                done = match lines.recv_timeout(LOOK) {
+                    Err(RecvTimeoutError::Timeout) => None,
+                    read => Some(read.unwrap_or_default()),
+                };
+            }
         };
         // A program that it left behind may hold the pipes.
-        let mut done = lines.recv_timeout(KILL_AFTER).unwrap_or_default();
+        let mut done = done.unwrap_or_else(|| lines.recv_timeout(KILL_AFTER).unwrap_or_default());
         let printed = document.recv_timeout(KILL_AFTER).unwrap_or_default();
         // A child that was killed may have printed a part.
         done.is_document = ended.exit_code() < 128 && printed.is_object();

@@ -1,6 +1,6 @@
 //! What a child printed. A document may be long, so its text stays in parts as they came, until it is read.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use axum::body::Bytes;
 use serde_json::Value;
@@ -61,7 +61,8 @@ impl Text {
     }
 
     pub(super) fn reader(&self) -> impl Read {
-        Reader { parts: &self.0, at: 0 }
+        // The parser takes single bytes.
+        BufReader::new(Reader { parts: &self.0, at: 0 })
     }
 }
 

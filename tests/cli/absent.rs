@@ -184,6 +184,22 @@ fn a_wal_that_was_deleted_under_the_application_is_not_a_backup_of_less() {
     world.heirloom(["backup", "app.db"]).success();
 }
 
+/// The open files of all processes are read once for all databases.
+#[test]
+fn health_finds_the_one_of_several_databases_whose_wal_was_deleted() {
+    let world = World::new();
+    for name in ["a", "z"] {
+        world.database(&format!("{name}.db"));
+    }
+    let _application = Application::start(&world, LOSES_ITS_WAL);
+    set(&world, &["a", "app", "z"]);
+    let health = world.heirloom(["health", "--databases-only", "--json"]).exits(21).json();
+    let incomplete = health["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "critical");
+    let incomplete: Vec<_> = incomplete.map(|check| (&check["database"], check["value"].to_string())).collect();
+    let [(database, value)] = incomplete.as_slice() else { panic!("{incomplete:?}") };
+    assert!(*database == "app" && value.contains("-wal was deleted"), "{database}: {value}");
+}
+
 /// A program that opens the database makes another `-shm`: the two write over each other's commits in the `-wal`.
 #[test]
 fn a_shm_that_was_deleted_under_the_application_was_opened_beside_it() {

@@ -3,8 +3,11 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -73,6 +76,32 @@ fn each_is_what_its_command_prints_alone() {
             fs::rename(world.path("backups"), world.path("away")).unwrap();
         }
     }
+}
+
+/// Each write wakes the server, which reads them while somebody waits for a view.
+#[test]
+fn a_line_of_progress_is_one_write() {
+    let world = world();
+    let (stderr, ours) = UnixDatagram::pair().unwrap();
+    let wanted = json!([{"words": ["list"]}]).to_string();
+    let mut command = world.command(["__documents", &wanted, "--json", "--progress", "json"]);
+    let mut child = command.stdout(Stdio::null()).stderr(OwnedFd::from(stderr)).spawn().unwrap();
+    ours.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let (mut lines, mut ended, mut buffer) = (0, None, [0; 4096]);
+    loop {
+        match ours.recv(&mut buffer) {
+            Ok(read) => {
+                let line: Result<Value, _> = serde_json::from_slice(&buffer[..read]);
+                assert_eq!(line.unwrap()["stage"], "archives");
+                assert!(buffer[..read].ends_with(b"\n"));
+                lines += 1;
+            }
+            Err(_) if ended.is_some() => break,
+            Err(_) => ended = child.try_wait().unwrap(),
+        }
+    }
+    assert!(ended.unwrap().success());
+    assert!(lines > 0);
 }
 
 #[test]

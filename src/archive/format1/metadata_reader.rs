@@ -1,5 +1,6 @@
 //! Reads the metadata of format 1 strictly, and converts it for the operations.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
@@ -41,16 +42,38 @@ pub(crate) fn first_member(codec: Codec, source: &dyn ReadAt, head: &[u8]) -> Re
     if packed as usize != codec.stored_bytes(bytes) {
         return Ok(None);
     }
-    let mut first = head[..head.len().min(packed as usize)].to_vec();
-    let there = first.len();
-    first.resize(packed as usize, 0);
-    source.read_exact_at(&mut first[there..], there as u64)?;
+    let first = match head.get(..packed as usize) {
+        Some(first) => Cow::Borrowed(first),
+        None => {
+            let mut first = head.to_vec();
+            first.resize(packed as usize, 0);
+            source.read_exact_at(&mut first[head.len()..], head.len() as u64)?;
+            Cow::Owned(first)
+        }
+    };
     let Some(contents) = codec.stored_contents(&first, bytes)? else { return Ok(None) };
     let json = &contents[TAR_BLOCK..];
-    if format(json)?.is_none() {
-        return Err(damaged("the metadata gives no format number"));
+    let contents = match read(json) {
+        Ok(contents) if contents.metadata.as_ref().is_some_and(|metadata| metadata.format == FORMAT) => contents,
+        // Its format says why it cannot be read.
+        read => {
+            if format(json)?.is_none() {
+                return Err(damaged("the metadata gives no format number"));
+            }
+            read?
+        }
+    };
+    Ok(Some(Described { contents, second: packed.into() }))
+}
+
+/// Returns the JSON without most of the blanks that fill its room: the parser looks at each of them, and there are ten
+/// times as many as other bytes.
+fn without_room(json: &[u8]) -> &[u8] {
+    let mut text = json.strip_suffix(b"\n").unwrap_or(json);
+    while let Some(shorter) = text.strip_suffix(&[b' '; 64]) {
+        text = shorter;
     }
-    Ok(Some(Described { contents: read(json)?, second: packed.into() }))
+    text
 }
 
 /// Returns how many bytes a database takes in the tar after its header.
@@ -64,7 +87,7 @@ pub(crate) fn format(json: &[u8]) -> Result<Option<u64>, ArchiveError> {
     struct Claim {
         format: Option<u64>,
     }
-    let claim: Claim = serde_json::from_slice(json).map_err(unreadable_json)?;
+    let claim: Claim = serde_json::from_slice(without_room(json)).map_err(unreadable_json)?;
     match claim.format {
         Some(found) if found > u64::from(FORMAT) => Err(too_new(found, json)),
         Some(0) => Err(damaged("the metadata gives format 0")),
@@ -87,7 +110,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Contents, ArchiveError> {
     if !json.ends_with(b"\n") || !json.len().is_multiple_of(TAR_BLOCK) {
         return Err(damaged("the metadata is cut short"));
     }
-    let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable_json)?;
+    let metadata: Metadata = serde_json::from_slice(without_room(json)).map_err(unreadable_json)?;
     if metadata.databases.is_empty() {
         return Err(damaged("the metadata lists no database"));
     }
@@ -137,5 +160,33 @@ fn contents(metadata: Metadata, id: ArchiveId) -> Contents {
         metadata: Some(metadata),
         id: Some(id),
         is_encrypted: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_blanks_of_the_room_are_not_parsed() {
+        let room = |text: &str, blanks: usize| format!("{text}{}\n", " ".repeat(blanks)).into_bytes();
+        for blanks in [0, 1, 63, 64, 65, 127, 128, 10_000] {
+            let json = room(r#"{"format":1}"#, blanks);
+            let rest = without_room(&json).strip_prefix(br#"{"format":1}"#).unwrap();
+            assert!(rest.len() < 64 && rest.iter().all(|byte| *byte == b' '), "{blanks}");
+            assert_eq!(format(&json).unwrap(), Some(1));
+            // What is not blank is read, wherever it is.
+            for wrong in ["{\"format\":1", "{\"format\":1}\u{c}", "{\"format\":1}x", "{\"format\":\"1", "\0"] {
+                assert!(format(&room(wrong, blanks)).is_err(), "{wrong}, {blanks}");
+            }
+            let late = [room(r#"{"format":1}"#, blanks), room("{}", blanks)].concat();
+            assert!(format(&late).is_err(), "{blanks}");
+            assert!(matches!(
+                format(&room(r#"{"format":2}"#, blanks)),
+                Err(ArchiveError::FormatTooNew { found: 2, .. })
+            ));
+        }
+        assert_eq!(without_room(b""), b"");
+        assert_eq!(without_room(&room("", 64)), b"");
     }
 }

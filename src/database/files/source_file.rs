@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::claim::{Claim, FileId};
 use crate::database::error::SourceError;
 use crate::database::format::sqlite_header::{HEADER_BYTES, Header};
-use crate::database::processes::unlinked;
+use crate::database::processes::unlinked::DeletedFiles;
 use crate::database::sidecars::{is_no_file, sidecar};
 use crate::database::timeouts::Timeouts;
 use crate::platform::{file_id, open_regular, special_file};
@@ -27,9 +27,14 @@ pub fn probe(path: &Path) -> Result<(), SourceError> {
 
 /// Refuses a database if a process writes to deleted files of it. Other problems are left to the code that opens it.
 pub fn refuse_unlinked(given: &Path) -> Result<(), SourceError> {
+    refuse_unlinked_among(&mut DeletedFiles::default(), given)
+}
+
+/// Does the same for one of several databases.
+pub fn refuse_unlinked_among(deleted: &mut DeletedFiles, given: &Path) -> Result<(), SourceError> {
     let Ok(path) = fs::canonicalize(given) else { return Ok(()) };
     let Ok(found) = fs::metadata(&path) else { return Ok(()) };
-    match unlinked::find(&path, file_id(&found)) {
+    match deleted.find(&path, file_id(&found)) {
         Some(found) => Err(SourceError::Unlinked { path: given.to_owned(), found }),
         None => Ok(()),
     }

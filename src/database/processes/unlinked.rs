@@ -10,6 +10,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::holders::name;
 use crate::database::sidecars::sidecar;
@@ -33,9 +34,38 @@ pub struct Unlinked {
     pub shm: Option<u32>,
 }
 
-/// Inspects the open files of all other processes.
-pub(in crate::database) fn find(path: &Path, main: (u64, u64)) -> Option<Unlinked> {
-    other_processes().find_map(|pid| in_process(pid, path, main))
+/// The processes that have deleted files open, read once for databases that are looked at one right after the other.
+#[derive(Debug, Default)]
+pub struct DeletedFiles {
+    /// When they were read.
+    read: Option<(Instant, Vec<Suspect>)>,
+}
+
+/// A process, and the former names of its deleted files.
+type Suspect = (u32, Vec<PathBuf>);
+
+/// How long what was read is used. Files can be deleted at any time after a database was checked, which is used for
+/// longer than this: a few more milliseconds before the check change nothing.
+const SHARED_FOR: Duration = Duration::from_millis(100);
+
+impl DeletedFiles {
+    /// Inspects the open files of all other processes. Whatever is found is as it is now.
+    pub(in crate::database) fn find(&mut self, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
+        let (wal_path, shm_path) = (sidecar(path, "-wal"), sidecar(path, "-shm"));
+        let wanted = [path, &wal_path, &shm_path].map(Path::file_name);
+        let is_suspect = |(_, names): &&Suspect| names.iter().any(|name| wanted.contains(&name.file_name()));
+        self.processes().iter().filter(is_suspect).find_map(|(pid, _)| in_process(*pid, path, main))
+    }
+
+    fn processes(&mut self) -> &[Suspect] {
+        let read = self.read.take().filter(|(at, _)| at.elapsed() < SHARED_FOR);
+        let names = |pid| {
+            let names: Vec<PathBuf> = deleted_files(pid).ok()?.into_iter().map(|(_, named)| named).collect();
+            (!names.is_empty()).then_some((pid, names))
+        };
+        let read = read.unwrap_or_else(|| (Instant::now(), other_processes().filter_map(names).collect()));
+        &self.read.insert(read).1
+    }
 }
 
 fn in_process(pid: u32, path: &Path, main: (u64, u64)) -> Option<Unlinked> {
@@ -139,5 +169,47 @@ impl fmt::Display for Unlinked {
             "is incomplete: its {files} deleted while process {pid} ({process}) writes to it; its commits are lost \
              when it ends"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::platform::file_id;
+
+    #[test]
+    fn what_was_read_is_shared_for_a_moment_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(folder.path()).unwrap().join("app.db");
+        let script = "exec 7<>app.db; rm app.db; : >app.db; echo; read end";
+        let mut application = Command::new("sh")
+            .args(["-c", script])
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(application.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let main = file_id(&fs::metadata(&path).unwrap());
+        let found = |read: Option<Instant>| {
+            let mut deleted = DeletedFiles { read: read.map(|at| (at, Vec::new())) };
+            let first = deleted.find(&path, main);
+            assert_eq!(deleted.find(&path, main), first);
+            first.and_then(|found| Some((found.pid, found.main?)))
+        };
+        let expected = Some((application.id(), 7));
+        assert_eq!(found(None), expected);
+        assert_eq!(found(Instant::now().checked_sub(SHARED_FOR)), expected, "it was read too long ago");
+        // Read so late that it is recent however long this test takes.
+        assert_eq!(found(Instant::now().checked_add(Duration::from_secs(3600))), None, "it was read just now");
+        // What is found is as it is now: the names do not matter.
+        let mut stale = DeletedFiles::default();
+        assert!(stale.find(&path, main).is_some());
+        drop(application.stdin.take());
+        application.wait().unwrap();
+        assert_eq!(stale.find(&path, main), None);
     }
 }

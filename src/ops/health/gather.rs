@@ -16,7 +16,7 @@ use crate::names::{HostLabel, Name};
 use crate::ops::Repository;
 use crate::ops::backup::own_stream;
 use crate::ops::copies::Known;
-use crate::ops::inventory::{Inventory, Reading, inventory};
+use crate::ops::inventory::{Inventory, Reading, shared_inventory};
 use crate::ops::restore;
 use crate::ops::stale::{STALE_AFTER, Stale, Whereabouts, stale};
 use crate::platform;
@@ -95,7 +95,7 @@ pub struct Request<'a> {
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, Interrupted> {
     let now = request.clock.now();
     let store = store_facts(request, now, progress)?;
-    let inventory = store.as_ref().ok().map(|store| &store.inventory);
+    let inventory = store.as_ref().ok().map(|store| &*store.inventory);
     let stale = store.as_ref().map(|store| store.stale.as_slice()).unwrap_or_default();
     let databases = watched(request, inventory, stale);
     let mut sets: BTreeSet<Name> = databases.iter().map(|(set, _)| set.clone()).collect();
@@ -116,14 +116,14 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Facts, I
         *named.entry((set, &source.name)).or_default() += 1;
     }
     // A set may be one of thousands.
-    let mut archives: HashMap<&Name, Vec<Snapshot>> = HashMap::new();
+    let mut archives: HashMap<&Name, Vec<&Snapshot>> = HashMap::new();
     for snapshot in inventory.into_iter().flat_map(|inventory| &inventory.snapshots) {
-        archives.entry(&snapshot.set).or_default().push(snapshot.clone());
+        archives.entry(&snapshot.set).or_default().push(snapshot);
     }
-    let mut found = Vec::new();
+    let (mut found, mut deleted) = (Vec::new(), database::DeletedFiles::default());
     for (set, source) in &databases {
         let stream = own_stream(source, set, &request.host.label, archives.get(set).map_or(&[], Vec::as_slice), now);
-        let facts = look(request, set.clone(), source.clone(), stream, progress)?;
+        let facts = look(request, &mut deleted, (set.clone(), source.clone()), stream, progress)?;
         found.push(DatabaseFacts { has_twin: named[&(set, &source.name)] > 1, ..facts });
     }
     Ok(Facts {
@@ -150,7 +150,7 @@ fn store_facts(
         Ok(store) => store,
         Err(error) => return Ok(Err(reason(error))),
     };
-    let inventory = match inventory(store, request.reading, progress) {
+    let inventory = match shared_inventory(store, request.reading, progress) {
         Ok(inventory) => inventory,
         Err(error) if is_interruption(&error) => return Err(Interrupted),
         Err(error) => return Ok(Err(format!("{error:#}"))),
@@ -274,14 +274,14 @@ fn recorded(request: &Request<'_>, inventory: &Inventory, stale: &[Stale], only:
 
 fn look(
     request: &Request<'_>,
-    set: Name,
-    source: Source,
+    deleted: &mut database::DeletedFiles,
+    (set, source): (Name, Source),
     stream: Stream,
     progress: &dyn Progress,
 ) -> Result<DatabaseFacts, Interrupted> {
     progress.checkpoint()?;
-    let seen =
-        database::refuse_unlinked(&source.path).and_then(|()| database::live_stats(&source.path, BUSY, progress));
+    let seen = database::refuse_unlinked_among(deleted, &source.path)
+        .and_then(|()| database::live_stats(&source.path, BUSY, progress));
     let glance = match seen {
         Err(SourceError::Interrupted(interrupted)) => return Err(interrupted),
         other => other,

@@ -13,6 +13,7 @@ mod shrinkage;
 mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -60,7 +61,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct StoreFacts {
     /// Its contents.
-    pub inventory: Inventory,
+    pub inventory: Arc<Inventory>,
     /// The activity log, newest first, empty where there is none; or why it cannot be read.
     pub log: Result<Vec<Activity>, String>,
     /// The interrupted restores, oldest first; or why that is not known.

@@ -74,7 +74,7 @@ fn backup(hours: i64, outcome: &str) -> Activity {
 /// A store with these archives, newest first, on another disk than the database, without a log.
 fn facts(snapshots: Vec<Snapshot>) -> Facts {
     let store = StoreFacts {
-        inventory: Inventory { snapshots, ..Inventory::default() },
+        inventory: Arc::new(Inventory { snapshots, ..Inventory::default() }),
         log: Ok(Vec::new()),
         interrupted: Ok(Vec::new()),
         seen: Vec::new(),
@@ -99,6 +99,10 @@ fn facts(snapshots: Vec<Snapshot>) -> Facts {
 
 fn store(facts: &mut Facts) -> &mut StoreFacts {
     facts.store.as_mut().unwrap()
+}
+
+fn listed(facts: &mut Facts) -> &mut Inventory {
+    Arc::make_mut(&mut store(facts).inventory)
 }
 
 fn glance(facts: &mut Facts) -> &mut LiveStats {
@@ -176,7 +180,7 @@ fn a_rotation_that_thins_out_and_a_burst_do_not_change_the_habit() {
     assert_eq!(state(&thinned, "backup_age"), State::Critical);
 
     let mut tries = facts(vec![archive(20); 5]);
-    for (index, snapshot) in store(&mut tries).inventory.snapshots.iter_mut().enumerate() {
+    for (index, snapshot) in listed(&mut tries).snapshots.iter_mut().enumerate() {
         snapshot.created_at -= TimeDelta::minutes(2) * i32::try_from(index).unwrap();
     }
     assert_eq!(state(&tries, "backup_age"), State::Ok, "five tries within ten minutes are no schedule");
@@ -200,13 +204,13 @@ fn a_damaged_archive_with_a_good_newer_one_is_a_warning() {
 
     let mut unreadable = facts(vec![archive(24)]);
     let foreign = |name: &str| Foreign { name: name.into(), bytes: 0, why: "empty".into(), state: Unusable::Damaged };
-    store(&mut unreadable).inventory.foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
+    listed(&mut unreadable).foreign = vec![foreign("app_20260301T000000Z.tar.gz")];
     assert_eq!(state(&unreadable, "damaged"), State::Critical, "it is newer than the good one");
-    store(&mut unreadable).inventory.foreign = vec![foreign("gone_20260301T000000Z.tar.gz")];
+    listed(&mut unreadable).foreign = vec![foreign("gone_20260301T000000Z.tar.gz")];
     assert_eq!((state(&unreadable, "damaged"), state(&unreadable, "unreadable")), (State::Ok, State::Warning));
 
     let unread = Foreign { state: Unusable::Unread, ..foreign("app_20260301T000000Z.tar.gz") };
-    store(&mut unreadable).inventory.foreign = vec![unread];
+    listed(&mut unreadable).foreign = vec![unread];
     assert_eq!(
         (state(&unreadable, "damaged"), state(&unreadable, "unread")),
         (State::Ok, State::Critical),
@@ -220,12 +224,12 @@ fn a_database_that_the_backups_of_its_set_leave_out_is_seen() {
     facts.databases.push(DatabaseFacts { name: name("user"), ..database() });
     assert_eq!(state(&facts, "backup_age"), State::Critical);
     let user = brief("user");
-    store(&mut facts).inventory.snapshots[1].databases.push(user.clone());
-    store(&mut facts).inventory.snapshots[1].created_at = now() - TimeDelta::hours(30);
+    listed(&mut facts).snapshots[1].databases.push(user.clone());
+    listed(&mut facts).snapshots[1].created_at = now() - TimeDelta::hours(30);
     let found = check(&facts, "backup_age");
     assert_eq!(found.state, State::Warning);
     assert!(found.value.contains("of \"user\" is 30 hours old"), "{}", found.value);
-    store(&mut facts).inventory.snapshots[0].databases.push(user);
+    listed(&mut facts).snapshots[0].databases.push(user);
     assert_eq!(state(&facts, "backup_age"), State::Ok);
 }
 
@@ -345,7 +349,7 @@ fn free_pages_get_an_advice_and_a_swollen_wal_a_warning() {
 #[test]
 fn growth_is_told_and_a_database_that_exploded_is_a_warning() {
     let mut month = facts((0..31).map(|day| archive(day * 24)).collect());
-    for (day, snapshot) in store(&mut month).inventory.snapshots.iter_mut().enumerate() {
+    for (day, snapshot) in listed(&mut month).snapshots.iter_mut().enumerate() {
         snapshot.databases[0].bytes = Some((130 - day as u64) << 20);
     }
     glance(&mut month).bytes = 131 << 20;
@@ -370,7 +374,7 @@ fn room_is_needed_for_two_archives_and_the_copies() {
         assert_eq!(state(&facts, "free_space"), expected, "{free}");
     }
     // Never backed up: nothing says that it will compress.
-    store(&mut facts).inventory.snapshots.clear();
+    listed(&mut facts).snapshots.clear();
     for (free, expected) in [(300_000, State::Ok), (299_999, State::Warning), (199_999, State::Critical)] {
         store(&mut facts).space = Some(Space { free, total: GIB });
         assert_eq!(state(&facts, "free_space"), expected, "{free}");
@@ -381,10 +385,10 @@ fn room_is_needed_for_two_archives_and_the_copies() {
 fn a_clock_that_is_behind_is_seen_and_hides_no_stale_backup() {
     let mut behind = facts(vec![archive(-48), archive(-24)]);
     assert_eq!((state(&behind, "clock"), state(&behind, "backup_age")), (State::Warning, State::Warning));
-    store(&mut behind).inventory.snapshots.push(archive(100));
+    listed(&mut behind).snapshots.push(archive(100));
     assert_eq!(state(&behind, "backup_age"), State::Critical, "those of the future prove nothing");
     let mut hosts_differ = facts(vec![archive(0)]);
-    store(&mut hosts_differ).inventory.snapshots[0].created_at += TimeDelta::minutes(4);
+    listed(&mut hosts_differ).snapshots[0].created_at += TimeDelta::minutes(4);
     assert_eq!((state(&hosts_differ, "clock"), state(&hosts_differ, "backup_age")), (State::Ok, State::Ok));
 }
 
