@@ -67,7 +67,7 @@ impl Lines {
         self.printed = Instant::now();
         let Self { stage, subject, done, total, .. } = self;
         let line = json!({ "stage": stage.as_str(), "subject": subject, "done": done, "total": total });
-        // One write for all of it: stderr has no buffer, and each write wakes the reader. Nobody reads it if that is gone.
+        // One write, because stderr has no buffer and each write wakes the reader. Nobody reads it if that is gone.
         let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 }

@@ -37,7 +37,7 @@ pub struct Unlinked {
 /// The processes that have deleted files open, read once for databases that are looked at one right after the other.
 #[derive(Debug, Default)]
 pub struct DeletedFiles {
-    /// When they were read.
+    /// When reading them ended: of very many open files that takes longer than what was read is used.
     read: Option<(Instant, Vec<Suspect>)>,
 }
 
@@ -63,7 +63,10 @@ impl DeletedFiles {
             let names: Vec<PathBuf> = deleted_files(pid).ok()?.into_iter().map(|(_, named)| named).collect();
             (!names.is_empty()).then_some((pid, names))
         };
-        let read = read.unwrap_or_else(|| (Instant::now(), other_processes().filter_map(names).collect()));
+        let read = read.unwrap_or_else(|| {
+            let found = other_processes().filter_map(names).collect();
+            (Instant::now(), found)
+        });
         &self.read.insert(read).1
     }
 }
