@@ -143,6 +143,7 @@ fn verdicts(page: &Page, title: &str, verdicts: &[Value]) -> Markup {
 
 /// Renders what undoing the last restore replaces, of this set or of the only one. The form posts `plan`, the digest.
 pub fn confirm_undo(page: &Page, set: Option<&Name>, plan: &Value, digest: &str, refused: bool) -> String {
+    let address = page.undo_url(set.map(Name::as_str));
     let content = html! {
         h1 { "Undo the last restore?" }
         @if refused { (changed_since("undone")) }
@@ -163,7 +164,7 @@ pub fn confirm_undo(page: &Page, set: Option<&Name>, plan: &Value, digest: &str,
                     "All backups stay. Other databases are not touched."
                 },
             ))
-            (decide(page, &page.undo_url(set.map(Name::as_str)), digest, "Undo the restore", &format!("{}/", page.base)))
+            (decide(page, &address, digest, "Undo the restore", &format!("{}/", page.base)))
             (steps(plan))
         }
     };
