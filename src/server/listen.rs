@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::App;
 use super::access::Peer;
+use super::patient::Patient;
 use crate::platform::set_mode_of;
 use crate::serving::Ask;
 
@@ -24,6 +25,8 @@ const CONNECTIONS: usize = 256;
 const HEADERS: usize = 16 << 10;
 /// How long a request may take to arrive.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(10);
+/// How long the other end may take nothing of an answer. As long as a download may stand still.
+const STALLED: Duration = Duration::from_secs(60);
 /// How often the stop flag is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long connections may take to end after a stop.
@@ -125,7 +128,7 @@ async fn connection(
     let service = TowerToHyperService::new(router.layer(axum::Extension(peer)));
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(ARRIVAL).max_buf_size(HEADERS).max_headers(100);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let connection = server.serve_connection(TokioIo::new(Patient::new(stream, STALLED)), service);
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -17,6 +17,7 @@ mod jobs;
 mod legacy;
 mod listen;
 mod pages;
+mod patient;
 mod plan;
 mod printed;
 mod reload;
