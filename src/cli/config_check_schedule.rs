@@ -21,8 +21,8 @@ pub(super) fn test(context: &Context) -> Option<Tested> {
     let (rule, period) = finest(&settings.retention)?;
     let interval = schedule.finest(context.now).filter(|interval| *interval < period)?;
     let message = format!(
-        "a backup every {}, but `rotate` keeps at most one for each period of its finest rule, {rule}: most of them are \
-         removed again; set retention.last or a finer rule",
+        "a backup every {}, but `rotate` keeps at most one for each period of its finest rule, {rule}: most of them \
+         are removed again; set retention.last or a finer rule",
         age_text(interval)
     );
     Some(Tested::odd(key.to_string(), message))

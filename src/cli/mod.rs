@@ -314,7 +314,7 @@ fn dispatch(command: &Command, serve: Option<Serve>, context: &mut Context) -> a
         Command::Run(args) => return run::run(args, context),
         Command::Serve(args) => {
             let result = serve::run(args, serve, context);
-            // Beside an application, nobody sees that it is not there. One that was told to end has nothing to report.
+            // Beside an application, the warning alone goes unnoticed. A server that a signal ended has no error.
             if result.is_err() {
                 notices::note("serve", &result, started, context);
             }

@@ -228,8 +228,8 @@ impl<'a> Life<'a> {
                 if !running.job.is_cancelled() && !self.at_once && running.purpose.is_backup() {
                     self.gave_up = true;
                     context.ui.warning(format!(
-                        "the last backup did not end within {}, so it is given up; raise `grace` in [run], and what the \
-                         platform grants",
+                        "the last backup did not end within {}, so it is given up; raise `grace` in [run], and what \
+                         the platform grants",
                         humantime::format_duration(self.grace)
                     ));
                 }
@@ -298,8 +298,8 @@ impl<'a> Life<'a> {
             self.configuration = configuration;
             let file = context.configuration.file.as_deref().map(quoted).unwrap_or_default();
             context.ui.warning(format!(
-                "the configuration {file} changed after this run was started: its backups follow the new one, its lock and \
-                 its schedule the old one, and perhaps the application; restart this run"
+                "the configuration {file} changed after this run was started: its backups follow the new one, its lock \
+                 and its schedule the old one, and perhaps the application; restart this run"
             ));
         }
         self.start.use_label(context);

@@ -44,8 +44,8 @@ pub(super) fn systemd(schedule: &Schedule, own: Option<&Name>, context: &mut Con
         files.push(TimerFile {
             name: format!("{unit}.service"),
             text: format!(
-                "[Unit]\nDescription={what}\nDocumentation=man:heirloom-{name}(1) man:heirloom.toml(5)\nAfter={after}\n\n\
-                 [Service]\nType=oneshot\nWorkingDirectory={}\n{}\nNice=10\nIOSchedulingClass=best-effort\n\
+                "[Unit]\nDescription={what}\nDocumentation=man:heirloom-{name}(1) man:heirloom.toml(5)\nAfter={after}\n\
+                 \n[Service]\nType=oneshot\nWorkingDirectory={}\n{}\nNice=10\nIOSchedulingClass=best-effort\n\
                  IOSchedulingPriority=7\nUMask=0077\n",
                 unit_path(&folder.to_string_lossy()),
                 starts.join("\n"),

@@ -1,8 +1,8 @@
 //! Notices of downloads, sent on a thread of their own: no receiver delays a download or makes it fail.
 //!
 //! The activity log has each request before its first byte; the notice follows. Whoever resumes a download sends
-//! several requests for it, so that one notice in an hour tells of an archive and a client. If the process dies before the
-//! notice is in the ledger, only the log tells of the download. After that, it is sent by this process or by the next
+//! several requests for it, so there is one notice an hour for an archive and a client. If the process dies before the
+//! notice is in the ledger, only the log records the download. After that, it is sent by this process or by the next
 //! command that sends notices.
 
 use std::collections::HashMap;

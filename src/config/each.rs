@@ -27,7 +27,10 @@ pub struct Pattern {
 impl Pattern {
     /// Splits a path at its first component with a wildcard. Fails with what is wrong with it.
     pub fn new(path: &Path) -> Result<Self, String> {
-        let has_wildcard = |part: &Component<'_>| matches!(part, Component::Normal(part) if part.as_encoded_bytes().iter().any(|byte| b"*?".contains(byte)));
+        let has_wildcard = |part: &Component<'_>| {
+            let Component::Normal(part) = part else { return false };
+            part.as_encoded_bytes().iter().any(|byte| b"*?".contains(byte))
+        };
         let components: Vec<Component<'_>> = path.components().collect();
         let Some(first) = components.iter().position(has_wildcard) else {
             return Err("has no wildcard: write the name of a tenant as *, or list the database under databases".into());

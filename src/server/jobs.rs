@@ -345,8 +345,8 @@ impl Job {
         self.done()
     }
 
-    /// Waits for a plan as its client does. If that goes away before it is told where the plan is, nobody can see it:
-    /// the plan is cancelled, and its turn is free.
+    /// Waits for a plan as its client does. If the client disconnects before it has the address of the plan, no one can
+    /// see it: the plan is cancelled, and its turn is free.
     pub(super) async fn wait_for_client(&self, patience: Duration) -> Option<Arc<Ended>> {
         struct Client<'a>(Option<&'a Job>);
         impl Drop for Client<'_> {

@@ -20,7 +20,8 @@ fn world() -> World {
 
 fn configure(world: &World, file: &str, receiver: &str, program: &str) {
     let text = format!(
-        "[sets.app.databases]\nmain = 'app.db'\n[store]\ndir = 'backups'\n[notify.{receiver}]\ncommand = ['{program}']\n"
+        "[sets.app.databases]\nmain = 'app.db'\n[store]\ndir = 'backups'\n\
+         [notify.{receiver}]\ncommand = ['{program}']\n"
     );
     fs::write(world.path(file), text).unwrap();
 }

@@ -59,7 +59,8 @@ fn a_missing_database_is_restored_before_the_application_starts() {
     let world = world();
     world.database("app.db");
     world.heirloom(["backup"]).success();
-    let count = "python3 -c \"import sqlite3; print(sqlite3.connect('app.db').execute('select count(*) from notes').fetchone()[0])\"";
+    let count = "python3 -c \"import sqlite3; \
+                 print(sqlite3.connect('app.db').execute('select count(*) from notes').fetchone()[0])\"";
     for leave in [None, Some("")] {
         fs::remove_file(world.path("app.db")).unwrap();
         if let Some(empty) = leave {

@@ -19,7 +19,8 @@ fn hosts(world: &World) -> Vec<String> {
 }
 
 /// Writes into the database that was made without the data.
-const MORE: &str = "python3 -c \"import sqlite3; c = sqlite3.connect('app.db'); c.execute('insert into fresh values(2)'); c.commit()\"";
+const MORE: &str = "python3 -c \"import sqlite3; c = sqlite3.connect('app.db'); \
+                    c.execute('insert into fresh values(2)'); c.commit()\"";
 
 /// Changes the database, and leaves the number of rows.
 const CHANGE: &str = "python3 -c \"import sqlite3; c = sqlite3.connect('app.db'); \

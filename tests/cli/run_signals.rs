@@ -16,7 +16,8 @@ const COUNTER: &str = r#"
 import os, signal, sys, time
 seen = {}
 def note(number, frame): seen[number] = seen.get(number, 0) + 1
-numbers = [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGINT, signal.SIGTERM]
+names = "SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGWINCH SIGINT SIGTERM".split()
+numbers = [getattr(signal, name) for name in names]
 for number in numbers: signal.signal(number, note)
 print("ready", file=sys.stderr, flush=True)
 until = time.time() + float(sys.argv[1])

@@ -10,8 +10,8 @@ use crate::world::{Ran, World};
 fn world() -> World {
     let world = World::new();
     configure(&world, "app.db", "");
-    let put = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=20)\nc.execute('create table if not exists \
-               notes(id integer primary key, text)')\nc.execute('insert into notes(text) values(?)', \
+    let put = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=20)\nc.execute('create table if not \
+               exists notes(id integer primary key, text)')\nc.execute('insert into notes(text) values(?)', \
                (sys.argv[2],))\nc.commit()\n";
     fs::write(world.path("put.py"), put).unwrap();
     world

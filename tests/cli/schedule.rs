@@ -214,7 +214,8 @@ fn the_units_are_accepted_by_systemd_and_come_at_the_same_times() {
 #[test]
 fn the_crontab_runs_as_written_from_any_folder() {
     let mut world = world(
-        "[schedule]\nevery = '1h'\nif_changed = false\nverify = '30 4 * * 0'\n[retention]\ntime_zone = 'Europe/Berlin'\n",
+        "[schedule]\nevery = '1h'\nif_changed = false\nverify = '30 4 * * 0'\n\
+         [retention]\ntime_zone = 'Europe/Berlin'\n",
     );
     // It has no variables of this shell.
     let ran = world.heirloom(["schedule", "--cron"]).success().says("HEIRLOOM_HOST");

@@ -17,7 +17,8 @@ fn world(schedule: &str) -> World {
 fn site(world: &World, name: &str, schedule: &str) {
     let work = world.work();
     let text = format!(
-        "[sets.{name}.databases]\nmain = '{0}/{name}.db'\n[store]\ndir = '{0}/{name}-backups'\n[schedule]\n{schedule}\n",
+        "[sets.{name}.databases]\nmain = '{0}/{name}.db'\n[store]\ndir = '{0}/{name}-backups'\n\
+         [schedule]\n{schedule}\n",
         work.display()
     );
     fs::write(work.join(format!("{name}.toml")), text).unwrap();

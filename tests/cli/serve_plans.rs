@@ -191,7 +191,7 @@ fn what_is_cancelled_while_it_is_planned_is_not_carried_out() {
 }
 
 #[test]
-fn two_plans_are_made_at_a_time_and_go_on_after_their_clients_were_told_where_they_are() {
+fn two_plans_are_made_at_a_time_and_go_on_once_their_clients_have_their_addresses() {
     let mut world = world("");
     let _listener = store_that_hangs(&mut world);
     let server = Server::start(&world);
@@ -286,7 +286,7 @@ fn on_the_page_a_plan_that_takes_long_is_a_job_that_becomes_the_plan() {
     assert!(browser.planned(late).is(404).text().contains("app_20200101T000000Z"));
 }
 
-/// Nobody else knows of a plan before its client was told where it is.
+/// Until its client has the address of a plan, no one else can see it.
 #[test]
 fn a_plan_whose_client_left_is_cancelled() {
     let (world, path) = backed_up();
